@@ -1,0 +1,6 @@
+//! Value types that several kinds share.
+
+pub mod duration;
+pub(crate) mod enumeration;
+pub mod selector;
+pub mod string_match;

@@ -1,0 +1,43 @@
+//! Ways to select workloads, pods and namespaces by their labels.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Selects the workloads that carry all of these `labels`, as ServiceEntry and Sidecar spell it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
+pub struct WorkloadSelector {
+    /// Labels a workload must carry.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// Kubernetes' label selector: every given condition must hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
+pub struct LabelSelector {
+    /// Labels that must be there with exactly these values.
+    pub match_labels: BTreeMap<String, String>,
+    /// Further conditions on labels.
+    pub match_expressions: Vec<LabelSelectorRequirement>,
+}
+
+/// One condition of a [`LabelSelector`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
+pub struct LabelSelectorRequirement {
+    /// Name of the label.
+    pub key: String,
+    /// `In`, `NotIn`, `Exists` or `DoesNotExist`.
+    pub operator: String,
+    /// Values for `In` and `NotIn`.
+    pub values: Vec<String>,
+}
+
+/// Selects the workloads whose labels include these (`matchLabels`), as the policy kinds and DestinationRule spell it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
+pub struct PolicySelector {
+    /// Labels a workload must carry.
+    pub match_labels: BTreeMap<String, String>,
+}

@@ -1,0 +1,260 @@
+//! An object with its identity. Which fields its body has is the business of the kinds' own modules.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use k8s_openapi::api::core::v1::ServiceSpec;
+
+use crate::networking::destination_rule::DestinationRule;
+use crate::networking::gateway::Gateway;
+use crate::networking::service_entry::ServiceEntry;
+use crate::networking::virtual_service::VirtualService;
+
+pub use k8s_openapi::api::core::v1 as core;
+pub use k8s_openapi::api::discovery::v1 as discovery;
+pub use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+/// The namespace of an object that names none.
+pub const DEFAULT_NAMESPACE: &str = "default";
+
+/// The kinds that are understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ObjectKind {
+    Gateway,
+    VirtualService,
+    DestinationRule,
+    ServiceEntry,
+    Service,
+    EndpointSlice,
+    Secret,
+    ConfigMap,
+    Pod,
+    Namespace,
+    Node,
+}
+
+impl ObjectKind {
+    /// Every kind.
+    pub const ALL: [Self; 11] = [
+        Self::Gateway,
+        Self::VirtualService,
+        Self::DestinationRule,
+        Self::ServiceEntry,
+        Self::Service,
+        Self::EndpointSlice,
+        Self::Secret,
+        Self::ConfigMap,
+        Self::Pod,
+        Self::Namespace,
+        Self::Node,
+    ];
+
+    /// The name written after `kind:`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Gateway => "Gateway",
+            Self::VirtualService => "VirtualService",
+            Self::DestinationRule => "DestinationRule",
+            Self::ServiceEntry => "ServiceEntry",
+            Self::Service => "Service",
+            Self::EndpointSlice => "EndpointSlice",
+            Self::Secret => "Secret",
+            Self::ConfigMap => "ConfigMap",
+            Self::Pod => "Pod",
+            Self::Namespace => "Namespace",
+            Self::Node => "Node",
+        }
+    }
+
+    /// The group before the slash of `apiVersion:`; empty for Kubernetes' core.
+    #[must_use]
+    pub fn group(self) -> &'static str {
+        match self {
+            Self::Gateway | Self::VirtualService | Self::DestinationRule | Self::ServiceEntry => "networking.istio.io",
+            Self::EndpointSlice => "discovery.k8s.io",
+            Self::Service | Self::Secret | Self::ConfigMap | Self::Pod | Self::Namespace | Self::Node => "",
+        }
+    }
+
+    /// The versions that are served, the preferred one first.
+    #[must_use]
+    pub fn versions(self) -> &'static [&'static str] {
+        match self {
+            Self::Gateway | Self::VirtualService | Self::DestinationRule | Self::ServiceEntry => {
+                &["v1", "v1beta1", "v1alpha3"]
+            }
+            Self::EndpointSlice
+            | Self::Service
+            | Self::Secret
+            | Self::ConfigMap
+            | Self::Pod
+            | Self::Namespace
+            | Self::Node => &["v1"],
+        }
+    }
+
+    /// Whether objects of this kind live in a namespace.
+    #[must_use]
+    pub fn is_namespaced(self) -> bool {
+        !matches!(self, Self::Namespace | Self::Node)
+    }
+}
+
+impl fmt::Display for ObjectKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Names an object.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectKey {
+    pub kind: ObjectKind,
+    /// Empty for kinds that live in none.
+    pub namespace: String,
+    pub name: String,
+}
+
+impl ObjectKey {
+    #[must_use]
+    pub fn new(kind: ObjectKind, namespace: &str, name: &str) -> Self {
+        Self { kind, namespace: namespace.to_owned(), name: name.to_owned() }
+    }
+}
+
+impl fmt::Display for ObjectKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, namespace, name } = self;
+        if namespace.is_empty() { write!(f, "{kind} {name}") } else { write!(f, "{kind} {namespace}/{name}") }
+    }
+}
+
+/// What an object says about itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Meta {
+    pub name: String,
+    /// [`DEFAULT_NAMESPACE`] where none is written; empty for kinds that live in none.
+    pub namespace: String,
+    pub labels: BTreeMap<String, String>,
+    pub annotations: BTreeMap<String, String>,
+    /// `creationTimestamp` in seconds since 1970, where written. Decides who is older (docs/semantics.md §1.5).
+    pub created: Option<i64>,
+}
+
+/// An object of a kind that is understood.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Object {
+    pub meta: Meta,
+    pub body: Body,
+}
+
+impl Object {
+    /// The object's name among all objects.
+    #[must_use]
+    pub fn key(&self) -> ObjectKey {
+        ObjectKey { kind: self.body.kind(), namespace: self.meta.namespace.clone(), name: self.meta.name.clone() }
+    }
+}
+
+/// What is particular to a kind.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Body {
+    Gateway(Box<Gateway>),
+    VirtualService(Box<VirtualService>),
+    DestinationRule(Box<DestinationRule>),
+    ServiceEntry(Box<ServiceEntry>),
+    Service(Box<ServiceSpec>),
+    /// The whole object without its metadata, which is in [`Meta`].
+    EndpointSlice(Box<discovery::EndpointSlice>),
+    Secret(SecretData),
+    ConfigMap(ConfigMap),
+    Pod(Pod),
+    /// Its labels are all that matters.
+    Namespace,
+    /// Its labels are all that matters.
+    Node,
+}
+
+impl Body {
+    /// The kind this is the body of.
+    #[must_use]
+    pub fn kind(&self) -> ObjectKind {
+        match self {
+            Self::Gateway(_) => ObjectKind::Gateway,
+            Self::VirtualService(_) => ObjectKind::VirtualService,
+            Self::DestinationRule(_) => ObjectKind::DestinationRule,
+            Self::ServiceEntry(_) => ObjectKind::ServiceEntry,
+            Self::Service(_) => ObjectKind::Service,
+            Self::EndpointSlice(_) => ObjectKind::EndpointSlice,
+            Self::Secret(_) => ObjectKind::Secret,
+            Self::ConfigMap(_) => ObjectKind::ConfigMap,
+            Self::Pod(_) => ObjectKind::Pod,
+            Self::Namespace => ObjectKind::Namespace,
+            Self::Node => ObjectKind::Node,
+        }
+    }
+}
+
+/// What a Secret holds: `data` decoded, `stringData` on top of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SecretData {
+    /// `type`, such as `kubernetes.io/tls`; empty where not written.
+    pub kind: String,
+    pub data: BTreeMap<String, SecretBytes>,
+}
+
+/// Bytes that must not appear in logs: `Debug` shows their number only.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct SecretBytes(Vec<u8>);
+
+impl SecretBytes {
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl From<Vec<u8>> for SecretBytes {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+}
+
+impl fmt::Debug for SecretBytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "({} secret bytes)", self.0.len())
+    }
+}
+
+/// Settings as text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ConfigMap {
+    pub data: BTreeMap<String, String>,
+}
+
+/// Where a pod runs, as whom, and at which addresses.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pod {
+    pub node: Option<String>,
+    pub service_account: Option<String>,
+    pub addresses: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_read_like_kubectl_arguments() {
+        assert_eq!(ObjectKey::new(ObjectKind::VirtualService, "shop", "web").to_string(), "VirtualService shop/web");
+        assert_eq!(ObjectKey::new(ObjectKind::Node, "", "n1").to_string(), "Node n1");
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        let data = BTreeMap::from([("tls.key".to_owned(), SecretBytes::from(b"hunter2".to_vec()))]);
+        let shown = format!("{:?}", SecretData { kind: String::new(), data });
+        assert!(shown.contains("7 secret bytes") && !shown.contains("hunter2"), "{shown}");
+    }
+}
