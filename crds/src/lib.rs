@@ -8,6 +8,7 @@ pub mod common;
 pub mod mesh_config;
 pub mod networking;
 pub mod object;
+pub mod yaml;
 
 pub use common::duration;
 pub use common::selector::{LabelSelector, LabelSelectorRequirement, PolicySelector, WorkloadSelector};
