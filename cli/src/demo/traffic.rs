@@ -202,3 +202,91 @@ impl Connection {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::net::Ipv4Addr;
+
+    use http_body_util::Full;
+    use hyper::service::service_fn;
+    use hyper_util::server::conn::auto;
+    use rustls::ServerConfig;
+    use rustls_pki_types::PrivateKeyDer;
+    use tokio::net::TcpListener;
+    use tokio_rustls::TlsAcceptor;
+
+    use super::*;
+    use crate::demo::certificates::Certificates;
+
+    const HOST: &str = "shop.localhost";
+
+    /// A server that speaks both protocols; every third connection is closed after its first answer.
+    async fn serve(listener: TcpListener, certificates: Certificates, seen: Arc<Mutex<Vec<http::Version>>>) {
+        let chain = vec![CertificateDer::from_pem_slice(certificates.chain.as_bytes()).unwrap()];
+        let key = PrivateKeyDer::from_pem_slice(certificates.key.as_bytes()).unwrap();
+        let mut config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .unwrap();
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let (acceptor, seen) = (acceptor.clone(), Arc::clone(&seen));
+            tokio::spawn(async move {
+                let stream = acceptor.accept(stream).await.unwrap();
+                let answer = service_fn(|request: Request<Incoming>| {
+                    let mut seen = seen.lock().unwrap();
+                    seen.push(request.version());
+                    let mut response = Response::new(Full::new(Bytes::from_static(b"hello")));
+                    response.headers_mut().insert(VERSION, http::HeaderValue::from_static("v2"));
+                    if seen.len().is_multiple_of(3) && request.version() == http::Version::HTTP_11 {
+                        response.headers_mut().insert(header::CONNECTION, http::HeaderValue::from_static("close"));
+                    }
+                    std::future::ready(Ok::<_, Infallible>(response))
+                });
+                let _ = auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), answer).await;
+            });
+        }
+    }
+
+    #[tokio::test]
+    async fn both_protocols_are_spoken_and_closed_connections_are_no_failures() {
+        let certificates = Certificates::make(&[HOST], time::OffsetDateTime::now_utc()).unwrap();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let port = Arc::new(AtomicU16::new(listener.local_addr().unwrap().port()));
+        let target = Target::new(HOST, Ipv4Addr::LOCALHOST.into(), port, &certificates.root).unwrap();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let server = tokio::spawn(serve(listener, certificates, Arc::clone(&seen)));
+        let meter = Arc::new(Mutex::new(Meter::new(Instant::now())));
+        let _ = tokio::time::timeout(Duration::from_millis(900), send(target, Arc::clone(&meter))).await;
+        server.abort();
+        let reading = meter.lock().unwrap().read(Instant::now());
+        assert_eq!((reading.failures, reading.last_failure), (0, None));
+        assert!((20..=50).contains(&reading.requests), "{}", reading.requests);
+        assert_eq!(reading.versions.get("v2"), Some(&reading.requests));
+        let seen = seen.lock().unwrap();
+        let h2 = seen.iter().filter(|version| **version == http::Version::HTTP_2).count();
+        assert!(h2 >= seen.len() / 3 && h2 < seen.len(), "{h2} of {}", seen.len());
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_not_there_or_not_trusted_is_a_failure() {
+        let certificates = Certificates::make(&[HOST], time::OffsetDateTime::now_utc()).unwrap();
+        let other = Certificates::make(&[HOST], time::OffsetDateTime::now_utc()).unwrap();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let port = Arc::new(AtomicU16::new(listener.local_addr().unwrap().port()));
+        let target = Target::new(HOST, Ipv4Addr::LOCALHOST.into(), Arc::clone(&port), &other.root).unwrap();
+        let server = tokio::spawn(serve(listener, certificates, Arc::default()));
+        let mut none = None;
+        let error = one(&target, &mut none, true).await.unwrap_err().to_string();
+        assert!(error.contains("certificate"), "{error}");
+        server.abort();
+        let _ = server.await;
+        let error = one(&target, &mut none, false).await.unwrap_err().to_string();
+        assert!(error.starts_with("connect: "), "{error}");
+    }
+}
