@@ -158,7 +158,7 @@ mod tests {
             ("/api/(a|b)",             "/api/",    ""),
             ("/foo|/fob",              "/fo",      ""),
             ("/foo|/fo",               "/fo",      "o"),
-            ("/x/(a.html|b/c.html)",   "/x/",      ".html"),
+            (r"/x/(a\.html|b/c\.html)", "/x/",   ".html"),
             ("^/api/.*$",              "/api/",    ""),
             ("(/api)(/v1)/x+",         "/api/v1/", ""),
             (".*/end",                 "",         "/end"),
