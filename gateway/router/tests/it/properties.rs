@@ -95,10 +95,18 @@ fn rules() -> impl Strategy<Value = Vec<RouteMatch>> {
             rules.iter_mut().for_each(|rule| rule.headers.insert(0, header.clone()));
             rules
         }),
-        // Patterns with nothing literal in common, for screens.
-        vec(select(&PATH_PATTERNS[..]), 0..120).prop_map(|patterns| {
-            let path = |pattern: &str| Some(PathMatch::Regex { pattern: format!("{pattern}(x|y)?") });
-            patterns.into_iter().map(|pattern| RouteMatch { path: path(pattern), ..RouteMatch::default() }).collect()
+        // Patterns that share neither start nor end, for screens, or no start, for tries from the end.
+        vec((select(&PATH_PATTERNS[..]), select(&["(x|y)?", "/ab", "c/d"][..])), 0..120).prop_map(|patterns| {
+            let path = |start, end| Some(PathMatch::Regex { pattern: format!("({start}){end}") });
+            patterns.into_iter().map(|(a, b)| RouteMatch { path: path(a, b), ..RouteMatch::default() }).collect()
+        }),
+        vec((select(&VALUE_PATTERNS[..]), 0..10), 0..120).prop_map(|patterns| {
+            let pattern = |start, end| ValueMatch::Value(StringMatch::Regex(format!("({start}){end}?")));
+            let header = |(a, b)| HeaderMatch { name: "x-a".to_owned(), condition: pattern(a, b), invert: false };
+            patterns
+                .into_iter()
+                .map(|parts| RouteMatch { headers: vec![header(parts)], ..RouteMatch::default() })
+                .collect()
         }),
     ];
     vec(block, 1..4).prop_map(|blocks: Vec<Vec<RouteMatch>>| blocks.concat())
