@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Prints the Python of a virtual environment with what tests/compat needs, making it first when it is missing or old.
+# The environment lives under target/, is keyed by the pinned requirements, and touches nothing outside.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+requirements=tests/compat/requirements.txt
+key=$(sha256sum "$requirements" | cut -c1-12)
+environment=${CARGO_TARGET_DIR:-target}/venv-$key
+
+if [ ! -x "$environment/ready" ]; then
+    command -v python3 >/dev/null || { echo "python3 is needed for tests/compat" >&2; exit 1; }
+    if ! python3 -m venv --clear "$environment" >&2; then
+        # Debian splits the module off.
+        dev/packages.sh python3-venv >&2
+        python3 -m venv --clear "$environment" >&2
+    fi
+    "$environment/bin/pip" install --quiet --disable-pip-version-check --no-deps -r "$requirements" >&2
+    ln -s bin/python "$environment/ready"
+fi
+realpath -s "$environment/bin/python"
