@@ -115,6 +115,12 @@ const REGEX_START: Family = Family {
     },
 };
 
+/// Literal at the start, and a pattern that takes an engine.
+const REGEX_ENGINE: Family = Family {
+    rule: |at| path(PathMatch::Regex { pattern: format!("/api/service-{at}/(v[0-9]+/)+.*[0-9]") }),
+    request: |at| Request { path: format!("/api/service-{at}/v2/items/17"), user: String::new() },
+};
+
 /// Literal at the end, which tells them apart.
 const REGEX_END: Family = Family {
     rule: |at| {
@@ -175,6 +181,10 @@ fn find_spread(bencher: Bencher<'_, '_>, family: Family, count: usize) {
     let requests: Vec<Request> = (0..1_000)
         .map(|at| (family.request)(at * 7_919 % count))
         .collect();
+    // Regular expressions build their automata when first used.
+    requests
+        .iter()
+        .for_each(|request| assert!(router.find(request).is_some()));
     let mut next = requests.iter().cycle();
     bencher.bench_local(|| router.find(black_box(next.next()?)).copied());
 }
@@ -219,6 +229,7 @@ family!(exact, EXACT, SIZES);
 family!(prefix, PREFIX, SIZES);
 family!(header, HEADER, SIZES);
 family!(regex_start, REGEX_START, SIZES);
+family!(regex_engine, REGEX_ENGINE, SIZES);
 family!(regex_end, REGEX_END, SIZES);
 family!(regex_middle, REGEX_MIDDLE, [1, 100, 1_000, 10_000]);
 

@@ -17,6 +17,7 @@ mod matcher;
 mod re2;
 mod regex;
 mod route;
+mod sequence;
 mod text;
 mod view;
 

@@ -1,7 +1,7 @@
-//! What can be said about a pattern without running it: the literal text every match starts and ends with, and whether
-//! the pattern is so simple that comparing bytes decides it. Works on the parsed form, never on the pattern's text.
+//! The literal text that every match of a pattern starts and ends with, for an index to sort by. Works on the parsed
+//! form, never on the pattern's text.
 
-use regex_syntax::hir::{Dot, Hir, HirKind, Look};
+use regex_syntax::hir::{Hir, HirKind, Look};
 
 /// A pattern as a sequence.
 pub(crate) struct Parts(Vec<Part>);
@@ -9,46 +9,11 @@ pub(crate) struct Parts(Vec<Part>);
 #[derive(Debug)]
 enum Part {
     Literal(Vec<u8>),
-    /// Any text: `.*`, `.+`, with flag `s` also across lines.
-    Any {
-        empty: bool,
-        lines: bool,
-    },
     /// `^`, which holds where the text starts.
     Start,
     /// `$`, which holds where the text ends.
     End,
     Other,
-}
-
-/// The patterns that need no engine.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Simple {
-    Exact(Box<[u8]>),
-    /// `start.*end`
-    Around {
-        start: Box<[u8]>,
-        end: Box<[u8]>,
-        empty: bool,
-        lines: bool,
-    },
-}
-
-impl Simple {
-    pub(crate) fn is_match(&self, text: &[u8]) -> bool {
-        match self {
-            Self::Exact(exact) => text == &**exact,
-            Self::Around { start, end, empty, lines } => {
-                let middle = text.strip_prefix(&**start).and_then(|rest| rest.strip_suffix(&**end));
-                // What a dot matches is a code point, and without flag `s` no line feed.
-                middle.is_some_and(|middle| {
-                    (*empty || !middle.is_empty())
-                        && (*lines || !middle.contains(&b'\n'))
-                        && std::str::from_utf8(middle).is_ok()
-                })
-            }
-        }
-    }
 }
 
 impl Parts {
@@ -62,23 +27,6 @@ impl Parts {
             parts.pop();
         }
         Self(parts)
-    }
-
-    pub(crate) fn simple(&self) -> Option<Simple> {
-        let mut any = None;
-        for (at, part) in self.0.iter().enumerate() {
-            match part {
-                Part::Literal(_) => {}
-                Part::Any { empty, lines } if any.is_none() => any = Some((at, *empty, *lines)),
-                Part::Any { .. } | Part::Start | Part::End | Part::Other => return None,
-            }
-        }
-        Some(match any {
-            None => Simple::Exact(join(self.0.iter())),
-            Some((at, empty, lines)) => {
-                Simple::Around { start: join(self.0[..at].iter()), end: join(self.0[at + 1..].iter()), empty, lines }
-            }
-        })
     }
 
     /// The literal text that every match starts with.
@@ -110,11 +58,6 @@ fn flatten(hir: &Hir, parts: &mut Vec<Part>) {
         HirKind::Literal(literal) => parts.push(Part::Literal(literal.0.to_vec())),
         HirKind::Capture(group) => flatten(&group.sub, parts),
         HirKind::Concat(all) => all.iter().for_each(|part| flatten(part, parts)),
-        HirKind::Repetition(repeat) if repeat.min <= 1 && repeat.max.is_none() => {
-            let lines = *repeat.sub == Hir::dot(Dot::AnyChar);
-            let any = lines || *repeat.sub == Hir::dot(Dot::AnyCharExceptLF);
-            parts.push(if any { Part::Any { empty: repeat.min == 0, lines } } else { Part::Other });
-        }
         HirKind::Look(Look::Start | Look::StartLF) => parts.push(Part::Start),
         HirKind::Look(Look::End | Look::EndLF) => parts.push(Part::End),
         HirKind::Alternation(branches) => alternatives(branches, parts),
@@ -172,34 +115,6 @@ mod tests {
             let parts = parts(pattern);
             assert_eq!(&*parts.prefix(), prefix.as_bytes(), "prefix of {pattern}");
             assert_eq!(&*parts.suffix(), suffix.as_bytes(), "suffix of {pattern}");
-        }
-    }
-
-    #[test]
-    fn simple_patterns_mean_what_the_engine_means() {
-        let texts: [&[u8]; 14] = [
-            b"",
-            b"/",
-            b"/a",
-            b"/a/",
-            b"/a/b",
-            b"/ab",
-            b"/a\n",
-            b"/a/\nb",
-            b"/a/\xff",
-            b"/a/\xc3\xa9",
-            b"/a/x.b",
-            b".b",
-            b"/a/.b",
-            b"\xc3.b",
-        ];
-        for pattern in ["", "/a", "/a/.*", "/a/.+", ".*", ".+", "(?s).*", "(?s)/a/.+", r".*\.b", r"/a/.+\.b", "^/a.*$"]
-        {
-            let simple = parts(pattern).simple().unwrap();
-            let engine = regex::bytes::Regex::new(&format!(r"\A(?:{pattern})\z")).unwrap();
-            for text in texts {
-                assert_eq!(simple.is_match(text), engine.is_match(text), "{pattern} on {:?}", text.escape_ascii());
-            }
         }
     }
 }

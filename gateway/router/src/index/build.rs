@@ -1,5 +1,6 @@
 //! Builds an [`Index`]: at each crowded node, sorts by the field that leaves the fewest rules together. Deterministic.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use regex::bytes::{RegexSet, RegexSetBuilder};
@@ -9,6 +10,7 @@ use super::trie::{Target, Trie};
 use super::{Index, NONE, Node, Screen, Screens, Split};
 use crate::field::Field;
 use crate::matcher::Matcher;
+use crate::regex::FullRegex;
 use crate::text::Text;
 
 /// Rules that are tried one by one without more ado. A split must spare at least as many.
@@ -129,18 +131,19 @@ impl<'a> Builder<'a> {
 
     /// Rules that nothing literal tells apart: where many have a regular expression on one field, tries those together.
     fn screens(&mut self, ids: &[u32], used: &mut Vec<Selector>) -> u32 {
-        let engine = |text: &Text| engine_pattern(text).is_some();
-        let Some((field, _)) = self.frequent(ids, engine).into_iter().find(|(_, uses)| *uses > 2 * CROWD) else {
+        let Some((field, _)) =
+            self.frequent(ids, |text| regex(text).is_some()).into_iter().find(|(_, uses)| *uses > 2 * CROWD)
+        else {
             return self.leaf(ids);
         };
         let pattern = |id: u32| {
             let mut texts = self.matchers[id as usize].required().filter(|(of, _)| *of == field);
-            texts.find_map(|(_, text)| engine_pattern(text))
+            texts.find_map(|(_, text)| regex(text))
         };
         let (screened, mut rest): (Vec<u32>, Vec<u32>) = ids.iter().copied().partition(|id| pattern(*id).is_some());
         let mut sets = Vec::new();
         for ids in screened.chunks(SCREEN) {
-            match set(ids.iter().filter_map(|id| pattern(*id))) {
+            match set(ids.iter().filter_map(|id| pattern(*id)).map(FullRegex::anchored)) {
                 Some(set) => sets.push((set, ids)),
                 None => rest.extend_from_slice(ids),
             }
@@ -155,14 +158,14 @@ impl<'a> Builder<'a> {
     }
 }
 
-fn engine_pattern(text: &Text) -> Option<&str> {
+fn regex(text: &Text) -> Option<&FullRegex> {
     match text {
-        Text::Regex(regex) => regex.engine_pattern(),
+        Text::Regex(regex) => Some(regex),
         Text::Exact(_) | Text::Prefix(_) | Text::ExactFold(_) | Text::PrefixFold(_) => None,
     }
 }
 
 /// `None` if the patterns are too large together; then they are tried one by one.
-fn set<'a>(patterns: impl Iterator<Item = &'a str>) -> Option<RegexSet> {
+fn set<'a>(patterns: impl Iterator<Item = Cow<'a, str>>) -> Option<RegexSet> {
     RegexSetBuilder::new(patterns).size_limit(SCREEN_LIMIT).build().ok()
 }
