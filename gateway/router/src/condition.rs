@@ -29,7 +29,7 @@ impl Condition {
                     text.is_match(value)
                 });
                 // A missing field counts as the empty value (docs/semantics.md §3.3, withoutHeaders).
-                !(excluded || absent && text.is_match(b""))
+                !(excluded || (absent && text.is_match(b"")))
             }
             Test::Value(text) => self.field.any(request, &mut |value| text.is_match(value)),
         }

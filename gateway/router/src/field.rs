@@ -23,15 +23,17 @@ pub enum Field {
 }
 
 impl Field {
-    /// A header field or pseudo header field.
+    /// A header field or pseudo header field; case does not matter.
     #[must_use]
     pub fn header(name: &str) -> Self {
-        match name {
+        let name = name.to_ascii_lowercase();
+        match &*name {
             ":method" => Self::Method,
             ":scheme" => Self::Scheme,
-            ":authority" => Self::Authority,
+            // To Envoy, `host` is another name for it.
+            ":authority" | "host" => Self::Authority,
             ":path" => Self::PathAndQuery,
-            name => Self::Header(name.to_ascii_lowercase().into()),
+            name => Self::Header(name.into()),
         }
     }
 
