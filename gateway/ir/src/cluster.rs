@@ -23,7 +23,7 @@ pub struct Cluster {
 }
 
 /// What metrics call the service (docs/semantics.md §16.2).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ServiceIdentity {
     /// `reviews.default.svc.cluster.local`

@@ -1,0 +1,122 @@
+//! The gateway's own ports: admin on loopback, metrics, readiness. Served on the config threads, never on those that
+//! carry traffic.
+
+mod dump;
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, header};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tracing::{debug, warn};
+
+use crate::app::{Gateway, StartError};
+
+/// Prometheus' text format.
+const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// What a port answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    Admin,
+    Metrics,
+    Ready,
+}
+
+/// Serves a port until the process ends; returns where it is bound.
+pub(crate) async fn serve(
+    what: &'static str,
+    address: Option<SocketAddr>,
+    role: Role,
+    gateway: &Gateway,
+    ready: &watch::Receiver<bool>,
+) -> Result<Option<SocketAddr>, StartError> {
+    let Some(address) = address else { return Ok(None) };
+    let bind = |source| StartError::Bind { what, address, source };
+    let socket = TcpListener::bind(address).await.map_err(bind)?;
+    let local = socket.local_addr().map_err(bind)?;
+    let (gateway, ready) = (gateway.clone(), ready.clone());
+    tokio::spawn(async move {
+        loop {
+            match socket.accept().await {
+                Ok((stream, _)) => {
+                    let (gateway, ready) = (gateway.clone(), ready.clone());
+                    let service = service_fn(move |request: Request<Incoming>| {
+                        let (gateway, ready) = (gateway.clone(), *ready.borrow());
+                        async move { Ok::<_, Infallible>(answer(role, &request, &gateway, ready).await) }
+                    });
+                    tokio::spawn(async move {
+                        let served = auto::Builder::new(TokioExecutor::new());
+                        if let Err(error) = served.serve_connection(TokioIo::new(stream), service).await {
+                            debug!(error, "admin connection ended");
+                        }
+                    });
+                }
+                Err(error) => {
+                    warn!(what, error = %error, "connections cannot be accepted");
+                    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                }
+            }
+        }
+    });
+    Ok(Some(local))
+}
+
+async fn answer(role: Role, request: &Request<Incoming>, gateway: &Gateway, ready: bool) -> Response<Full<Bytes>> {
+    let path = request.uri().path();
+    let get = request.method() == Method::GET || request.method() == Method::HEAD;
+    match (role, path) {
+        (_, "/healthz/ready" | "/ready") if get => {
+            if ready {
+                text(StatusCode::OK, "ok\n")
+            } else {
+                text(StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
+            }
+        }
+        // Alive is whoever can say so; it never depends on the configuration (D9).
+        (_, "/healthz/live") if get => text(StatusCode::OK, "ok\n"),
+        (Role::Metrics | Role::Admin, "/stats/prometheus" | "/metrics") if get => match gateway.metrics().text() {
+            Ok(body) => typed(StatusCode::OK, METRICS_TYPE, body),
+            Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, &format!("{error}\n")),
+        },
+        (Role::Admin, "/config_dump") if get => {
+            typed(StatusCode::OK, "application/json", dump::config(gateway).await.to_string())
+        }
+        (Role::Admin, "/clusters") if get => text(StatusCode::OK, &dump::clusters(&gateway.table())),
+        (Role::Admin, "/listeners") if get => text(StatusCode::OK, &dump::listeners(gateway).await),
+        (Role::Admin, "/") if get => text(StatusCode::OK, HELP),
+        (Role::Admin, "/drain_listeners") if request.method() == Method::POST => {
+            let gateway = gateway.clone();
+            tokio::spawn(async move { gateway.drain().await });
+            text(StatusCode::OK, "draining\n")
+        }
+        _ => text(StatusCode::NOT_FOUND, "not found\n"),
+    }
+}
+
+const HELP: &str = "\
+GET  /config_dump       what this proxy was told, without private keys
+GET  /clusters          destinations, their endpoints and requests under way
+GET  /listeners         bound sockets
+GET  /stats/prometheus  metrics
+GET  /healthz/ready     200 once the first configuration is in force and every listener is bound
+POST /drain_listeners   stop accepting, finish what runs
+";
+
+fn text(status: StatusCode, body: &str) -> Response<Full<Bytes>> {
+    typed(status, "text/plain; charset=utf-8", body.to_owned())
+}
+
+fn typed(status: StatusCode, kind: &'static str, body: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(kind));
+    response
+}

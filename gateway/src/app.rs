@@ -1,0 +1,334 @@
+//! Builds and wires all parts; start and drain order.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ir::Delta;
+use tokio::sync::{mpsc, oneshot, watch};
+use tracing::{info, warn};
+
+use crate::admin;
+use crate::drain;
+use crate::listener::reconcile::{Binding, ListenerEvent, Listeners};
+use crate::table::Table;
+use crate::table::compile::{Compiler, Rejected};
+use crate::telemetry::access_log::{Lines, Writer};
+use crate::telemetry::metrics::Metrics;
+use crate::upstream::resolve::Resolver;
+use crate::worker::{Handle, Shared};
+
+/// How often certificate files are looked at.
+const FILES_INTERVAL: Duration = Duration::from_secs(2);
+
+/// How a gateway runs. What it serves comes later, by [`Gateway::apply`].
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Traffic threads; 0 = one per core.
+    pub threads: usize,
+    /// Binds listeners to this address instead of every one.
+    pub bind: Option<IpAddr>,
+    /// Where the admin interface listens; `None` = nowhere. Port 0 = any free one. It is meant for loopback.
+    pub admin: Option<SocketAddr>,
+    /// Where metrics are served.
+    pub metrics: Option<SocketAddr>,
+    /// Where readiness is served.
+    pub ready: Option<SocketAddr>,
+    /// Added to the number of a port that may not be bound; `None` = such a port is an error.
+    pub move_privileged_ports: Option<u16>,
+    /// Ports to bind instead of those asked for; 0 = any free one.
+    pub port_map: BTreeMap<u16, u16>,
+    /// How long connections are still accepted after readiness was taken away.
+    pub drain_delay: Duration,
+    /// What `%HOSTNAME%` gives.
+    pub hostname: String,
+    /// What `%ENVIRONMENT(X)%` gives.
+    pub environment: HashMap<String, String>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let loopback = |port| Some(SocketAddr::from(([127, 0, 0, 1], port)));
+        let everywhere = |port| Some(SocketAddr::from(([0, 0, 0, 0], port)));
+        Self {
+            threads: 0,
+            bind: None,
+            admin: loopback(15000),
+            metrics: everywhere(15020),
+            ready: everywhere(15021),
+            move_privileged_ports: None,
+            port_map: BTreeMap::new(),
+            drain_delay: Duration::ZERO,
+            hostname: String::new(),
+            environment: HashMap::new(),
+        }
+    }
+}
+
+/// Why a gateway did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("starting a traffic thread")]
+    Thread(#[source] std::io::Error),
+    #[error("binding the {what} port {address}")]
+    Bind {
+        what: &'static str,
+        address: SocketAddr,
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// What a delta led to.
+#[derive(Clone, Debug, Default)]
+pub struct Applied {
+    /// Resources that were refused, with reasons; their versions before stay in force.
+    pub rejected: Vec<Rejected>,
+    pub listeners: Vec<ListenerEvent>,
+    /// From the call to the table in force with all its listeners bound.
+    pub took: Duration,
+    /// Routes in force.
+    pub routes: usize,
+}
+
+/// Where a gateway's own ports ended up.
+#[derive(Clone, Debug, Default)]
+pub struct Addresses {
+    pub admin: Option<SocketAddr>,
+    pub metrics: Option<SocketAddr>,
+    pub ready: Option<SocketAddr>,
+}
+
+enum Command {
+    Apply(Delta, Option<Instant>, oneshot::Sender<Applied>),
+    Addresses(oneshot::Sender<BTreeMap<ir::ListenerName, SocketAddr>>),
+    Versions(oneshot::Sender<Vec<(ir::Key, Arc<str>)>>),
+}
+
+/// A running gateway.
+#[derive(Clone, Debug)]
+pub struct Gateway {
+    commands: mpsc::UnboundedSender<Command>,
+    shared: Arc<Shared>,
+    ready: watch::Sender<bool>,
+    addresses: Addresses,
+    drain_delay: Duration,
+    finished: watch::Receiver<bool>,
+}
+
+/// Starts the threads and the gateway's own ports. It is not ready before the first [`Gateway::apply`].
+///
+/// # Errors
+/// When a thread cannot be made or one of the gateway's own ports cannot be bound.
+pub async fn start(config: Config) -> Result<Gateway, StartError> {
+    // An error means that the process has a provider already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let Config {
+        threads,
+        bind,
+        admin,
+        metrics: metrics_address,
+        ready: ready_address,
+        move_privileged_ports,
+        port_map,
+        drain_delay,
+        hostname,
+        environment,
+    } = config;
+    let metrics = Arc::new(Metrics::new());
+    let shared = Arc::new(Shared::new(Arc::clone(&metrics), hostname, environment));
+    let threads = match threads {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        count => count,
+    };
+    let lines: Vec<Arc<Lines>> = (0..threads).map(|_| Arc::default()).collect();
+    let mut workers = Vec::with_capacity(threads);
+    for (index, lines) in lines.iter().enumerate() {
+        let worker = Handle::start(index, Arc::clone(&shared), Arc::clone(lines)).map_err(StartError::Thread)?;
+        workers.push(worker);
+    }
+    let (ready, ready_seen) = watch::channel(false);
+    let (commands, received) = mpsc::unbounded_channel();
+    let (finish, finished) = watch::channel(false);
+    let binding = Binding { address: bind, move_privileged_by: move_privileged_ports, port_map };
+    let listeners = Listeners::new(binding, Arc::clone(&shared));
+    let gateway = Gateway {
+        commands,
+        shared: Arc::clone(&shared),
+        ready: ready.clone(),
+        addresses: Addresses::default(),
+        drain_delay,
+        finished,
+    };
+    let addresses = Addresses {
+        admin: admin::serve("admin", admin, admin::Role::Admin, &gateway, &ready_seen).await?,
+        metrics: admin::serve("metrics", metrics_address, admin::Role::Metrics, &gateway, &ready_seen).await?,
+        ready: admin::serve("readiness", ready_address, admin::Role::Ready, &gateway, &ready_seen).await?,
+    };
+    let (stop_writer, writer_stopped) = std::sync::mpsc::channel();
+    let table = Arc::clone(&shared);
+    let writer = Writer {
+        lines,
+        path: Box::new(move || table.table.load().settings().access_log.as_ref().map(|log| log.path.clone())),
+        metrics: Arc::clone(&metrics),
+    };
+    std::thread::Builder::new()
+        .name("access-log".to_owned())
+        .spawn(move || writer.run(&writer_stopped))
+        .map_err(StartError::Thread)?;
+    let control = Control { compiler: Compiler::new(metrics), shared, listeners, workers, ready };
+    tokio::spawn(async move {
+        control.run(received).await;
+        // The last lines are written before anybody is told that all is over.
+        drop(stop_writer);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let _ = finish.send(true);
+    });
+    Ok(Gateway { addresses, ..gateway })
+}
+
+impl Gateway {
+    /// Puts a change in force: all of it at once, for the next request.
+    pub async fn apply(&self, delta: Delta) -> Applied {
+        let (done, applied) = oneshot::channel();
+        if self.commands.send(Command::Apply(delta, Some(Instant::now()), done)).is_err() {
+            return Applied::default();
+        }
+        applied.await.unwrap_or_default()
+    }
+
+    /// The gateway's own ports.
+    #[must_use]
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// Where listeners are bound.
+    pub async fn listeners(&self) -> BTreeMap<ir::ListenerName, SocketAddr> {
+        let (done, answer) = oneshot::channel();
+        // A gateway that has ended listens nowhere.
+        let _ = self.commands.send(Command::Addresses(done));
+        answer.await.unwrap_or_default()
+    }
+
+    /// Keys and versions of the resources in force.
+    pub async fn versions(&self) -> Vec<(ir::Key, Arc<str>)> {
+        let (done, answer) = oneshot::channel();
+        let _ = self.commands.send(Command::Versions(done));
+        answer.await.unwrap_or_default()
+    }
+
+    /// The table in force.
+    #[must_use]
+    pub fn table(&self) -> Arc<Table> {
+        self.shared.table.load_full()
+    }
+
+    #[must_use]
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.shared.metrics
+    }
+
+    /// Open client connections and requests on them.
+    #[must_use]
+    pub fn open_connections(&self) -> usize {
+        self.shared.tasks.len()
+    }
+
+    /// Ends politely: readiness goes, then nothing new is accepted, what runs finishes, and what has not finished in
+    /// time is cut off. Returns whether nothing had to be cut.
+    pub async fn drain(&self) -> bool {
+        // Nobody watching is as good as everybody knowing.
+        let _ = self.ready.send(false);
+        let clean = drain::run(&self.shared, self.drain_delay).await;
+        let mut finished = self.finished.clone();
+        // The control task ends once the drain is over; its disappearance is an end, too.
+        let _ = tokio::time::timeout(Duration::from_secs(2), finished.wait_for(|over| *over)).await;
+        clean
+    }
+}
+
+/// The one task that compiles tables and binds sockets.
+struct Control {
+    compiler: Compiler,
+    shared: Arc<Shared>,
+    listeners: Listeners,
+    workers: Vec<Handle>,
+    ready: watch::Sender<bool>,
+}
+
+impl Control {
+    async fn run(mut self, mut commands: mpsc::UnboundedReceiver<Command>) {
+        let (resolved, mut resolutions) = mpsc::unbounded_channel();
+        let mut resolver = Resolver::new(resolved);
+        let mut files = tokio::time::interval(FILES_INTERVAL);
+        files.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let over = self.shared.closing.clone();
+        loop {
+            tokio::select! {
+                command = commands.recv() => match command {
+                    Some(Command::Apply(delta, since, done)) => {
+                        let applied = self.apply(&delta, since);
+                        resolver.follow(&self.compiler.names());
+                        // Whoever asked may have gone away meanwhile.
+                        let _ = done.send(applied);
+                    }
+                    Some(Command::Addresses(done)) => {
+                        let _ = done.send(self.listeners.addresses());
+                    }
+                    Some(Command::Versions(done)) => {
+                        let versions = self.compiler.versions();
+                        let _ = done.send(versions.map(|(key, version)| (key.clone(), Arc::clone(version))).collect());
+                    }
+                    None => break,
+                },
+                Some(resolved) = resolutions.recv() => {
+                    if let Some(table) = self.compiler.resolved(resolved) {
+                        self.publish(table);
+                    }
+                }
+                _ = files.tick() => {
+                    if let Some(table) = self.compiler.reread_files() {
+                        info!("certificate files changed");
+                        self.publish(table);
+                    }
+                }
+                () = over.cancelled() => break,
+            }
+        }
+        self.shared.tasks.close();
+        let workers = std::mem::take(&mut self.workers);
+        // Joining blocks until connections are gone; the threads of this runtime have other things to do.
+        let joined = tokio::task::spawn_blocking(move || workers.into_iter().for_each(Handle::join)).await;
+        if joined.is_err() {
+            warn!("a traffic thread did not end in order");
+        }
+    }
+
+    fn apply(&mut self, delta: &Delta, since: Option<Instant>) -> Applied {
+        let since = since.unwrap_or_else(Instant::now);
+        let compiled = self.compiler.apply(delta);
+        for (key, reason) in &compiled.rejected {
+            warn!(resource = %key, reason, "resource refused; its version before stays in force");
+            self.shared.metrics.rejected_resources.with_label_values(&[&key.kind.to_string()]).inc();
+        }
+        let routes = compiled.table.route_count();
+        let listeners = self.publish(compiled.table);
+        let _ = self.ready.send_if_modified(|ready| {
+            let first = !*ready && self.listeners.all_bound();
+            *ready |= first;
+            first
+        });
+        let took = since.elapsed();
+        self.shared.metrics.apply_seconds.observe(took.as_secs_f64());
+        Applied { rejected: compiled.rejected, listeners, took, routes }
+    }
+
+    fn publish(&mut self, table: Arc<Table>) -> Vec<ListenerEvent> {
+        self.shared.metrics.table_updates.inc();
+        self.shared.metrics.table_generation.set(i64::try_from(table.generation()).unwrap_or(i64::MAX));
+        self.shared.table.store(Arc::clone(&table));
+        self.listeners.reconcile(&table, &self.workers)
+    }
+}

@@ -1,0 +1,3 @@
+//! What the proxy is told, and by whom.
+
+pub(crate) mod store;

@@ -1,0 +1,216 @@
+//! What the upstream is told about the client and about the proxy's own doing (docs/semantics.md §2.6, §3.8, §3.9,
+//! §15.11).
+
+use std::cell::RefCell;
+use std::fmt::Write as _;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use crate::filter::{headers, hygiene};
+use crate::proxy::ctx::Ctx;
+use crate::proxy::head::{FieldId, RequestHead};
+use crate::table::{Destination, Forward};
+
+/// Before routing: takes away what clients may not say and says it truly.
+pub(crate) fn prepare(ctx: &mut Ctx<'_>, request: &mut RequestHead) {
+    hygiene::strip(request);
+    let trusted = ctx.table.settings().trusted_proxies as usize;
+    let peer = ctx.connection.peer.ip();
+    ctx.client = trusted_client(request, trusted).map_or(ctx.connection.peer, |ip| SocketAddr::new(ip, 0));
+    if trusted > 0 {
+        if let Some(proto @ (b"http" | b"https")) = request.fields.get(FieldId::ForwardedProto) {
+            let proto = proto.to_vec();
+            request.set_scheme(&proto);
+        } else {
+            request.fields.set(b"x-forwarded-proto", ctx.connection.scheme());
+        }
+    } else {
+        request.fields.set(b"x-forwarded-proto", ctx.connection.scheme());
+    }
+    append_forwarded_for(request, if is_exactly_loopback(peer) { ctx.connection.local.ip() } else { peer });
+    with_text(|text| {
+        let _ = write!(text, "{}", ctx.client.ip());
+        request.fields.set(b"x-envoy-external-address", text.as_bytes());
+    });
+    with_text(|text| {
+        request_id(text);
+        request.fields.set(b"x-request-id", text.as_bytes());
+    });
+}
+
+/// The address `trusted` proxies in front vouch for: that many from the right.
+fn trusted_client(request: &RequestHead, trusted: usize) -> Option<IpAddr> {
+    if trusted == 0 {
+        return None;
+    }
+    let lines: Vec<&[u8]> = request.fields.all(FieldId::ForwardedFor).collect();
+    let joined = lines.join(&b',');
+    let addresses: Vec<&[u8]> = joined.split(|byte| *byte == b',').collect();
+    let at = addresses.len().checked_sub(trusted)?;
+    std::str::from_utf8(addresses[at]).ok()?.trim().parse().ok()
+}
+
+/// Envoy names itself where the peer is the very address 127.0.0.1.
+fn is_exactly_loopback(ip: IpAddr) -> bool {
+    ip == IpAddr::from([127, 0, 0, 1])
+}
+
+fn append_forwarded_for(request: &mut RequestHead, ip: IpAddr) {
+    with_text(|text| {
+        // Lines are joined: one value says the whole way.
+        for line in request.fields.all(FieldId::ForwardedFor) {
+            text.push_str(&String::from_utf8_lossy(line));
+            text.push(',');
+        }
+        let _ = write!(text, "{ip}");
+        request.fields.set(b"x-forwarded-for", text.as_bytes());
+    });
+}
+
+/// A version 4 UUID whose fourteenth digit is Envoy's trace decision: 9 = not traced.
+fn request_id(out: &mut String) {
+    let random = fastrand::u128(..);
+    let value = random & !(0xf << 76) & !(0xc << 60) | 0x9 << 76 | 0x8 << 60;
+    let _ = write!(
+        out,
+        "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+        value >> 96,
+        value >> 80 & 0xffff,
+        value >> 64 & 0xffff,
+        value >> 48 & 0xffff,
+        value & 0xffff_ffff_ffff
+    );
+}
+
+/// After the draw: the route's edits and rewrites, in Envoy's order.
+pub(crate) fn finish(ctx: &Ctx<'_>, request: &mut RequestHead, forward: &Forward, destination: &Destination) {
+    headers::apply_request(&destination.edits.request, request, ctx);
+    let (authority, tell) = match (&forward.authority, &destination.authority) {
+        (Some(authority), _) => (Some(authority), true),
+        (None, Some(authority)) => (Some(authority), destination.tell_original_host),
+        (None, None) => (None, false),
+    };
+    if let Some(authority) = authority {
+        if tell {
+            let original = request.authority().to_vec();
+            request.fields.set(b"x-envoy-original-host", &original);
+        }
+        request.set_authority(authority);
+    }
+    if let Some(rewrite) = &forward.path_rewrite {
+        let original = request.target().to_vec();
+        let target = rewrite.apply(request);
+        request.set_target(&target);
+        request.fields.set(b"x-envoy-original-path", &original);
+    }
+}
+
+/// The time a request may take: the route's, or what a gRPC client asks for within it (docs/semantics.md §3.9).
+pub(crate) fn timeout(request: &RequestHead, route: Option<Duration>) -> Option<Duration> {
+    match (request.is_grpc().then(|| grpc_timeout(request)).flatten(), route) {
+        (Some(asked), Some(limit)) => Some(asked.min(limit)),
+        (asked, limit) => asked.or(limit),
+    }
+}
+
+fn grpc_timeout(request: &RequestHead) -> Option<Duration> {
+    let text = std::str::from_utf8(request.fields.get(FieldId::GrpcTimeout)?).ok()?;
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let count: u64 = digits.parse().ok()?;
+    Some(match unit {
+        "H" => Duration::from_secs(count * 3600),
+        "M" => Duration::from_secs(count * 60),
+        "S" => Duration::from_secs(count),
+        "m" => Duration::from_millis(count),
+        "u" => Duration::from_micros(count),
+        "n" => Duration::from_nanos(count),
+        _ => return None,
+    })
+}
+
+/// What an attempt tells the upstream about itself.
+pub(crate) fn mark_attempt(request: &mut RequestHead, attempt: u32, left: Option<Duration>, per_try: Option<Duration>) {
+    request.fields.set(b"x-envoy-attempt-count", itoa::Buffer::new().format(attempt).as_bytes());
+    let limit = match (left, per_try) {
+        (Some(left), Some(per_try)) => Some(left.min(per_try)),
+        (left, per_try) => left.or(per_try),
+    };
+    let Some(limit) = limit else { return };
+    request.fields.set(b"x-envoy-expected-rq-timeout-ms", itoa::Buffer::new().format(limit.as_millis()).as_bytes());
+    if grpc_timeout(request).is_some_and(|asked| asked > limit) {
+        let text = format!("{}m", limit.as_millis().min(99_999_999));
+        request.fields.set(b"grpc-timeout", text.as_bytes());
+    }
+}
+
+/// Lends a text that is empty and keeps its memory.
+fn with_text(f: impl FnOnce(&mut String)) {
+    thread_local! {
+        static TEXT: RefCell<String> = const { RefCell::new(String::new()) };
+    }
+    TEXT.with_borrow_mut(|text| {
+        text.clear();
+        f(text);
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proxy::head::{Fields, Protocol};
+
+    fn grpc(timeout: &str) -> RequestHead {
+        let mut fields = Fields::default();
+        fields.push(b"content-type", b"application/grpc");
+        fields.push(b"grpc-timeout", timeout.as_bytes());
+        RequestHead::new(Protocol::Http2, fields, b"POST", b"http", b"a", b"/")
+    }
+
+    #[test]
+    fn request_ids_are_version_4_shaped_with_the_trace_digit() {
+        let mut id = String::new();
+        request_id(&mut id);
+        assert_eq!(id.len(), 36);
+        assert_eq!(&id[14..15], "9", "{id}");
+        assert!("89ab".contains(&id[19..20]), "{id}");
+    }
+
+    #[test]
+    fn grpc_timeouts_are_honoured_within_the_routes() {
+        let second = Some(Duration::from_secs(1));
+        for (text, route, expected) in [
+            ("5S", second, second),
+            ("200m", second, Some(Duration::from_millis(200))),
+            ("5S", None, Some(Duration::from_secs(5))),
+            ("x", second, second),
+            ("S", None, None),
+            ("123456789S", None, None),
+        ] {
+            assert_eq!(timeout(&grpc(text), route), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_longer_grpc_timeout_is_cut_on_the_way() {
+        let mut request = grpc("5S");
+        mark_attempt(&mut request, 1, Some(Duration::from_secs(1)), None);
+        assert_eq!(request.fields.get(FieldId::GrpcTimeout), Some(&b"1000m"[..]));
+        assert_eq!(request.fields.named(b"x-envoy-expected-rq-timeout-ms").next(), Some(&b"1000"[..]));
+    }
+
+    #[test]
+    fn trusted_proxies_count_from_the_right() {
+        let mut fields = Fields::default();
+        fields.push(b"x-forwarded-for", b"1.1.1.1, 2.2.2.2");
+        fields.push(b"x-forwarded-for", b"3.3.3.3");
+        let request = RequestHead::new(Protocol::Http11, fields, b"GET", b"http", b"a", b"/");
+        let ip = |text: &str| Some(text.parse().unwrap());
+        assert_eq!(trusted_client(&request, 1), ip("3.3.3.3"));
+        assert_eq!(trusted_client(&request, 3), ip("1.1.1.1"));
+        assert_eq!(trusted_client(&request, 4), None);
+        assert_eq!(trusted_client(&request, 0), None);
+    }
+}

@@ -1,0 +1,49 @@
+//! What is done to a request between its head and its upstream. One file per feature; the order is here.
+
+pub(crate) mod direct_response;
+pub(crate) mod forwarded;
+pub(crate) mod headers;
+pub(crate) mod hygiene;
+pub(crate) mod path;
+pub(crate) mod redirect;
+pub(crate) mod rewrite;
+
+use std::sync::Arc;
+
+use crate::proxy::ctx::Ctx;
+use crate::proxy::error::Failure;
+use crate::proxy::head::RequestHead;
+use crate::table::{Route, Table};
+
+/// What the table says about a request.
+pub(crate) enum Outcome {
+    Route(Arc<Route>),
+    NoRoute,
+    /// The virtual host answers plaintext requests with a redirect to https.
+    HttpsRedirect,
+}
+
+/// Makes the request what routing, policy, logs and the upstream will all see.
+pub(crate) fn prepare(ctx: &mut Ctx<'_>, request: &mut RequestHead) -> Result<(), Failure> {
+    hygiene::check(request)?;
+    path::normalise(request, ctx.table.settings().path_normalization)?;
+    forwarded::prepare(ctx, request);
+    Ok(())
+}
+
+/// Listener → virtual host → first matching route.
+pub(crate) fn choose(table: &Table, ctx: &Ctx<'_>, request: &RequestHead) -> Outcome {
+    let Some(hosts) = table.route_table(ctx.connection.table) else { return Outcome::NoRoute };
+    let Some(host) = hosts.find(request.authority()) else { return Outcome::NoRoute };
+    if host.https_redirect && request.scheme() != b"https" {
+        return Outcome::HttpsRedirect;
+    }
+    // `OPTIONS *` asks about the server as a whole, which no route is.
+    if !request.path().starts_with(b"/") {
+        return Outcome::NoRoute;
+    }
+    match host.router.find(request) {
+        Some(route) => Outcome::Route(Arc::clone(route)),
+        None => Outcome::NoRoute,
+    }
+}

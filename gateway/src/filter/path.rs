@@ -1,0 +1,222 @@
+//! Path normalisation: what is matched is what is forwarded (docs/semantics.md §2.6, §15.14). The query is untouched.
+
+use ir::PathNormalization;
+
+use crate::proxy::error::Failure;
+use crate::proxy::head::RequestHead;
+
+/// Normalises the request's path as the mesh says; refuses fragments and NUL in any mode.
+pub(crate) fn normalise(request: &mut RequestHead, mode: PathNormalization) -> Result<(), Failure> {
+    let target = request.target();
+    if memchr::memchr(b'#', target).is_some() {
+        return Err(Failure::BadPath);
+    }
+    let path = request.path();
+    if !path.starts_with(b"/") {
+        return Ok(());
+    }
+    if mode != PathNormalization::None && !needs_work(path, mode) {
+        return Ok(());
+    }
+    if has_nul_escape(path) {
+        return Err(Failure::BadPath);
+    }
+    if mode == PathNormalization::None {
+        return Ok(());
+    }
+    let mut clean = path_in_mode(path, mode);
+    if let Some(query) = request.query() {
+        clean.push(b'?');
+        clean.extend_from_slice(query);
+    }
+    request.set_target(&clean);
+    Ok(())
+}
+
+/// Most paths have nothing to do.
+fn needs_work(path: &[u8], mode: PathNormalization) -> bool {
+    let merges = matches!(mode, PathNormalization::MergeSlashes | PathNormalization::DecodeAndMergeSlashes);
+    let mut previous = 0;
+    path.iter().any(|&byte| {
+        let hit = byte == b'%'
+            || must_escape(byte)
+            || byte == b'\\'
+            || previous == b'/' && (byte == b'.' || merges && byte == b'/');
+        previous = byte;
+        hit
+    })
+}
+
+fn has_nul_escape(path: &[u8]) -> bool {
+    memchr::memmem::find(path, b"%00").is_some()
+}
+
+fn path_in_mode(path: &[u8], mode: PathNormalization) -> Vec<u8> {
+    let mut path = canonical(path);
+    if mode == PathNormalization::DecodeAndMergeSlashes {
+        path = decode_slashes(&path);
+    }
+    if matches!(mode, PathNormalization::MergeSlashes | PathNormalization::DecodeAndMergeSlashes) {
+        path.dedup_by(|second, first| *second == b'/' && *first == b'/');
+    }
+    path
+}
+
+/// Decodes escapes of unreserved characters, escapes what a path may not hold, turns backslashes and removes dot
+/// segments (RFC 3986 §6.2.2).
+fn canonical(path: &[u8]) -> Vec<u8> {
+    let mut text = Vec::with_capacity(path.len() + 8);
+    let mut at = 0;
+    while at < path.len() {
+        let byte = path[at];
+        at += 1;
+        match byte {
+            b'%' => match escaped(&path[at..]) {
+                Some(decoded) if is_unreserved(decoded) => {
+                    text.push(decoded);
+                    at += 2;
+                }
+                // Other escapes stay as they are, broken ones too.
+                Some(_) | None => text.push(b'%'),
+            },
+            b'\\' => text.push(b'/'),
+            byte if must_escape(byte) => {
+                const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+                text.extend([b'%', DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+            }
+            byte => text.push(byte),
+        }
+    }
+    remove_dot_segments(&text)
+}
+
+fn escaped(after: &[u8]) -> Option<u8> {
+    let (high, low) = (char::from(*after.first()?).to_digit(16)?, char::from(*after.get(1)?).to_digit(16)?);
+    u8::try_from(high << 4 | low).ok()
+}
+
+fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+}
+
+fn must_escape(byte: u8) -> bool {
+    matches!(byte, b'|' | b'{' | b'}' | b'^' | b'`' | b'"' | b'<' | b'>')
+}
+
+fn remove_dot_segments(path: &[u8]) -> Vec<u8> {
+    let mut out: Vec<u8> = Vec::with_capacity(path.len());
+    // `path` starts with a slash, so every segment has one in front.
+    let mut segments = path[1..].split(|byte| *byte == b'/').peekable();
+    while let Some(segment) = segments.next() {
+        let last = segments.peek().is_none();
+        match segment {
+            b"." => {
+                if last {
+                    out.push(b'/');
+                }
+            }
+            segment if segment == b".." || segment.starts_with(b"..;") => {
+                let cut = memchr::memrchr(b'/', &out).unwrap_or(0);
+                out.truncate(cut);
+                if last {
+                    out.push(b'/');
+                }
+            }
+            segment => {
+                out.push(b'/');
+                out.extend_from_slice(segment);
+            }
+        }
+    }
+    if out.is_empty() {
+        out.push(b'/');
+    }
+    out
+}
+
+fn decode_slashes(path: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(path.len());
+    let mut at = 0;
+    while at < path.len() {
+        if path[at] == b'%' && matches!(escaped(&path[at + 1..]), Some(b'/' | b'\\')) {
+            out.push(b'/');
+            at += 3;
+        } else {
+            out.push(path[at]);
+            at += 1;
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proxy::head::{Fields, Protocol};
+
+    fn run(target: &str, mode: PathNormalization) -> Result<String, Failure> {
+        let mut request =
+            RequestHead::new(Protocol::Http11, Fields::default(), b"GET", b"http", b"a", target.as_bytes());
+        normalise(&mut request, mode)?;
+        Ok(String::from_utf8(request.target().to_vec()).unwrap())
+    }
+
+    #[test]
+    fn base_normalises_as_envoy_does() {
+        for (target, expected) in [
+            ("/", "/"),
+            ("/a/b", "/a/b"),
+            ("/a/./b", "/a/b"),
+            ("/a/../b", "/b"),
+            ("/a/..;/b", "/b"),
+            ("/a/.", "/a/"),
+            ("/a/..", "/"),
+            ("/..", "/"),
+            ("/../../a", "/a"),
+            ("/%61%2e%2E/x", "/a../x"),
+            ("/%2e%2e/x", "/x"),
+            ("/a%2Fb", "/a%2Fb"),
+            ("/a%2fb", "/a%2fb"),
+            ("/a%zz%4", "/a%zz%4"),
+            ("/a\\b", "/a/b"),
+            ("/a|b{c}", "/a%7Cb%7Bc%7D"),
+            ("/a//b", "/a//b"),
+            ("/a/../b?x=/../%61", "/b?x=/../%61"),
+            ("/.well-known/x", "/.well-known/x"),
+            ("/...", "/..."),
+        ] {
+            assert_eq!(run(target, PathNormalization::Base).as_deref(), Ok(expected), "{target}");
+        }
+    }
+
+    #[test]
+    fn other_modes_do_more_or_less() {
+        for (target, mode, expected) in [
+            ("/a/../b", PathNormalization::None, "/a/../b"),
+            ("/a//b///c?x=//", PathNormalization::MergeSlashes, "/a/b/c?x=//"),
+            ("/a%2Fb", PathNormalization::MergeSlashes, "/a%2Fb"),
+            ("/a%2F/b%5cc", PathNormalization::DecodeAndMergeSlashes, "/a/b/c"),
+        ] {
+            assert_eq!(run(target, mode).as_deref(), Ok(expected), "{target}");
+        }
+    }
+
+    #[test]
+    fn fragments_and_nul_are_refused_in_every_mode() {
+        for target in ["/a#b", "/a?b#c", "/a%00b"] {
+            for mode in [PathNormalization::None, PathNormalization::Base, PathNormalization::MergeSlashes] {
+                assert_eq!(run(target, mode), Err(Failure::BadPath), "{target}");
+            }
+        }
+    }
+
+    #[test]
+    fn normalising_twice_changes_nothing() {
+        for target in ["/a/./b/../c", "/%61/..;/b\\..\\c", "/a//..//b", "/{x}/%2e"] {
+            for mode in [PathNormalization::Base, PathNormalization::MergeSlashes] {
+                let once = run(target, mode).unwrap();
+                assert_eq!(run(&once, mode).unwrap(), once, "{target}");
+            }
+        }
+    }
+}

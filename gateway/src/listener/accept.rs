@@ -1,0 +1,290 @@
+//! The accept loop of one listener on one worker, and what becomes of a connection: sniff, handshake, protocol.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::time::timeout;
+use tokio_rustls::LazyConfigAcceptor;
+use tracing::{debug, warn};
+
+use crate::listener::sniff;
+use crate::proxy::connection::{Connection, TlsFacts};
+use crate::proxy::http1::buffer::Buffer;
+use crate::proxy::http1::server::{self as http1, Ended};
+use crate::proxy::{http2, tcp};
+use crate::table::{Chain, Listener, Table};
+use crate::tls::suites::version_name;
+use crate::worker::{Serve, Socket, Worker};
+
+/// After a failure to accept that is not about one connection, as for want of descriptors.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Accepts until the listener is stopped. Connections already in the socket's queue are still served.
+pub(crate) async fn run(worker: Arc<Worker>, serve: Serve) {
+    let Serve { name, socket, stop } = serve;
+    match socket {
+        Socket::Tcp(socket) => match TcpListener::from_std(socket) {
+            Ok(socket) => tcp_loop(&worker, &name, socket, &stop).await,
+            Err(error) => warn!(listener = %name, error = %error, "listener cannot be served"),
+        },
+        Socket::Unix(socket) => match UnixListener::from_std(socket) {
+            Ok(socket) => unix_loop(&worker, &name, socket, &stop).await,
+            Err(error) => warn!(listener = %name, error = %error, "listener cannot be served"),
+        },
+    }
+}
+
+async fn tcp_loop(
+    worker: &Arc<Worker>,
+    name: &ir::ListenerName,
+    socket: TcpListener,
+    stop: &tokio_util::sync::CancellationToken,
+) {
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            accepted = socket.accept() => accepted,
+            () = stop.cancelled() => return,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                if !has_room(worker).await {
+                    continue;
+                }
+                // Small messages must not wait for an acknowledgement; failing is only slower.
+                let _ = stream.set_nodelay(true);
+                let (worker, name, stop) = (Arc::clone(worker), name.clone(), stop.clone());
+                let tasks = worker.shared.tasks.clone();
+                tasks.spawn(async move { serve_tcp(worker, name, stream, peer, stop).await });
+            }
+            Err(error) => failed(worker, name, &error).await,
+        }
+    }
+}
+
+async fn unix_loop(
+    worker: &Arc<Worker>,
+    name: &ir::ListenerName,
+    socket: UnixListener,
+    stop: &tokio_util::sync::CancellationToken,
+) {
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            accepted = socket.accept() => accepted,
+            () = stop.cancelled() => return,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                let (worker, name, stop) = (Arc::clone(worker), name.clone(), stop.clone());
+                let tasks = worker.shared.tasks.clone();
+                tasks.spawn(async move { serve_unix(worker, name, stream, stop).await });
+            }
+            Err(error) => failed(worker, name, &error).await,
+        }
+    }
+}
+
+/// A connection that was gone before it was accepted is nothing; anything else is worth a pause.
+async fn failed(worker: &Worker, name: &ir::ListenerName, error: &io::Error) {
+    if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) {
+        return;
+    }
+    worker.shared.metrics.accept_errors.inc();
+    warn!(listener = %name, error = %error, "connections cannot be accepted");
+    tokio::time::sleep(PAUSE).await;
+}
+
+/// Waits until there are fewer connections than allowed.
+async fn has_room(worker: &Worker) -> bool {
+    while worker.shared.tasks.len() >= worker.shared.table.load().limits().max_connections {
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_millis(5)) => {}
+            () = worker.shared.abort.cancelled() => return false,
+        }
+    }
+    true
+}
+
+/// Counts a connection as open for as long as it lives.
+struct Open<'w>(&'w Worker);
+
+impl<'w> Open<'w> {
+    fn new(worker: &'w Worker) -> Self {
+        worker.shared.metrics.connections.inc();
+        Self(worker)
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.shared.metrics.connections.dec();
+    }
+}
+
+async fn serve_tcp(
+    worker: Arc<Worker>,
+    name: ir::ListenerName,
+    stream: TcpStream,
+    peer: SocketAddr,
+    stop: tokio_util::sync::CancellationToken,
+) {
+    let _open = Open::new(&worker);
+    let Ok(local) = stream.local_addr() else { return };
+    let (peer, local) = (unmapped(peer), unmapped(local));
+    let table = worker.shared.table.load_full();
+    let Some(listener) = table.listener(&name).cloned() else { return };
+    let deadline = table.limits().handshake_timeout;
+    let tls = match (&listener.plaintext, listener.tls.is_empty()) {
+        (_, true) => false,
+        (None, false) => true,
+        (Some(_), false) => {
+            let first = tokio::select! {
+                first = timeout(deadline, sniff::is_tls(&stream)) => first,
+                () = stop.cancelled() => return,
+            };
+            match first {
+                Ok(Ok(tls)) => tls,
+                // A client that says nothing, or is gone.
+                Ok(Err(_)) | Err(_) => return,
+            }
+        }
+    };
+    let parts = Parts { worker: Arc::clone(&worker), table, peer, local, stop };
+    if tls {
+        handshake(parts, &listener, stream, deadline).await;
+    } else if let Some(chain) = &listener.plaintext {
+        let chain = chain.clone();
+        drop(listener);
+        parts.serve(stream, &chain, None).await;
+    }
+}
+
+async fn serve_unix(
+    worker: Arc<Worker>,
+    name: ir::ListenerName,
+    stream: UnixStream,
+    stop: tokio_util::sync::CancellationToken,
+) {
+    let _open = Open::new(&worker);
+    let table = worker.shared.table.load_full();
+    let Some(chain) = table.listener(&name).and_then(|listener| listener.plaintext.clone()) else { return };
+    // Clients on a unix socket have no address; the loopback one stands for them.
+    let here = SocketAddr::from(([127, 0, 0, 1], 0));
+    Parts { worker: Arc::clone(&worker), table, peer: here, local: here, stop }.serve(stream, &chain, None).await;
+}
+
+/// What a connection is made of, whatever it turns out to speak.
+struct Parts {
+    worker: Arc<Worker>,
+    table: Arc<Table>,
+    peer: SocketAddr,
+    local: SocketAddr,
+    stop: tokio_util::sync::CancellationToken,
+}
+
+impl Parts {
+    async fn serve<IO>(self, io: IO, chain: &Chain, tls: Option<(TlsFacts, bool)>)
+    where
+        IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let (tls, is_http2) = tls.map_or((None, false), |(facts, is_http2)| (Some(facts), is_http2));
+        match chain {
+            Chain::Http { table, .. } => {
+                let connection = Arc::new(Connection {
+                    table: *table,
+                    limits: Arc::clone(self.table.limits()),
+                    tls,
+                    peer: self.peer,
+                    local: self.local,
+                    closing: self.stop,
+                    abort: self.worker.shared.abort.clone(),
+                    worker: self.worker,
+                });
+                // From here on each request looks at the table of its own time.
+                drop(self.table);
+                http(io, connection, is_http2).await;
+            }
+            Chain::Tcp { destinations, total_weight } => {
+                tcp::serve(io, &self.worker, &self.table, destinations, *total_weight).await;
+            }
+        }
+    }
+}
+
+async fn http<IO>(io: IO, connection: Arc<Connection>, is_http2: bool)
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let abort = connection.abort.clone();
+    let work = async move {
+        if is_http2 {
+            http2::server::serve(io, bytes::Bytes::new(), connection).await;
+        } else if let Ended::Http2(io, first) = http1::serve(io, Buffer::default(), Arc::clone(&connection)).await {
+            http2::server::serve(io, first, connection).await;
+        }
+    };
+    tokio::select! {
+        () = work => {}
+        () = abort.cancelled() => {}
+    }
+}
+
+async fn handshake(parts: Parts, listener: &Listener, stream: TcpStream, deadline: Duration) {
+    let rejected = |reason| parts.worker.shared.metrics.rejected_connections.with_label_values(&[reason]).inc();
+    let mut facts = None;
+    let accepted = timeout(deadline, async {
+        let start = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream).await?;
+        let hello = start.client_hello();
+        let server_name: Option<Arc<str>> = hello.server_name().map(|name| name.to_ascii_lowercase().into());
+        // Without a name only the unconditional chain fits; its host is the bare star.
+        let chain = match &server_name {
+            Some(name) => listener.tls.find(name.as_bytes()),
+            None => listener.tls.get(&ir::Host::from("*")),
+        };
+        let Some(chain) = chain else {
+            rejected("filter_chain_not_found");
+            return Ok(None);
+        };
+        let Some(configs) = &chain.configs else {
+            rejected("no_certificate");
+            return Ok(None);
+        };
+        let config = match hello.alpn() {
+            Some(offered) => configs.choose(offered),
+            None => configs.choose(std::iter::empty()),
+        };
+        facts = Some((server_name, chain.chain.clone()));
+        start.into_stream(config).await.map(Some)
+    })
+    .await;
+    let stream = match accepted {
+        Ok(Ok(Some(stream))) => stream,
+        // Closed without a word, as Envoy does where no chain fits.
+        Ok(Ok(None)) => return,
+        Ok(Err(error)) => {
+            rejected("handshake_failed");
+            debug!(peer = %parts.peer, error = %error, "TLS handshake failed");
+            return;
+        }
+        Err(_) => {
+            rejected("handshake_timeout");
+            return;
+        }
+    };
+    let Some((server_name, chain)) = facts else { return };
+    let session = stream.get_ref().1;
+    let is_http2 = session.alpn_protocol() == Some(b"h2");
+    let cipher = session.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()).unwrap_or("-");
+    let tls = TlsFacts { server_name, version: version_name(session.protocol_version()), cipher };
+    parts.serve(stream, &chain, Some((tls, is_http2))).await;
+}
+
+/// IPv4 clients of a socket for both families, as IPv4.
+fn unmapped(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}

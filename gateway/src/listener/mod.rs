@@ -1,0 +1,5 @@
+//! Sockets that clients connect to: they come and go while the proxy runs.
+
+pub(crate) mod accept;
+pub(crate) mod reconcile;
+pub(crate) mod sniff;

@@ -1,0 +1,257 @@
+//! Sends a request to one of its route's clusters: draw, attempts, retries, response.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::filter::{forwarded, headers};
+use crate::proxy::Handled;
+use crate::proxy::ctx::Ctx;
+use crate::proxy::error::Failure;
+use crate::proxy::flags::Flags;
+use crate::proxy::head::{FieldId, RequestHead, ResponseHead};
+use crate::proxy::http1::client::Exchange;
+use crate::proxy::http1::parse::Framing;
+use crate::proxy::pump::{self, AttemptError, Deadline, RelayEnd, Upload};
+use crate::proxy::reply;
+use crate::proxy::retry;
+use crate::proxy::stream::{Downstream, Gone, UpstreamError};
+use crate::table::{Destination, Forward};
+use crate::upstream::{Busy, Cluster};
+
+/// A response head with the exchange it came from.
+struct Answered {
+    head: ResponseHead,
+    framing: Framing,
+    exchange: Exchange,
+    /// Counts as active until the response is done.
+    busy: Busy,
+    started: Instant,
+}
+
+pub(crate) async fn forward<D: Downstream>(
+    ctx: &mut Ctx<'_>,
+    request: &mut RequestHead,
+    framing: Framing,
+    down: &mut D,
+    forward: &Forward,
+) -> Handled {
+    let destination = forward.draw();
+    let body_read = framing == Framing::None;
+    let Some(cluster) = ctx.table.cluster(destination.cluster).cloned() else {
+        let edits = Some(&*destination.edits);
+        reply::fail(ctx, request, down, &Failure::NoCluster, edits, body_read).await;
+        return Handled::Done;
+    };
+    ctx.cluster = Some(Arc::clone(&cluster));
+    let upgrade = request.is_websocket();
+    forwarded::finish(ctx, request, forward, destination);
+
+    let mut upload = Upload::new(framing, ctx.connection.limits.retry_buffer_bytes);
+    let mut total = Deadline::new(forwarded::timeout(request, forward.timeout));
+    let answered = attempts(ctx, request, framing, down, forward, &cluster, upgrade, &mut upload, &mut total).await;
+    ctx.bytes_received = upload.received;
+    match answered {
+        Ok(answered) => relay(ctx, request, down, destination, answered, &mut upload, &mut total).await,
+        Err(Stop::Fail(failure)) => {
+            reply::fail(ctx, request, down, &failure, Some(&*destination.edits), upload.complete).await;
+            Handled::Done
+        }
+        Err(Stop::Gone) => {
+            ctx.flags.add(Flags::DC);
+            ctx.details = "downstream_remote_disconnect".into();
+            down.abort();
+            Handled::Done
+        }
+    }
+}
+
+/// Why there is no response to pass on.
+enum Stop {
+    Fail(Failure),
+    /// Nobody is there to hear of it.
+    Gone,
+}
+
+/// Tries until there is a response to pass on, or no try is left.
+#[expect(clippy::too_many_arguments, reason = "the state of one request, each part borrowed differently")]
+async fn attempts<D: Downstream>(
+    ctx: &mut Ctx<'_>,
+    request: &mut RequestHead,
+    framing: Framing,
+    down: &mut D,
+    forward: &Forward,
+    cluster: &Arc<Cluster>,
+    upgrade: bool,
+    upload: &mut Upload,
+    total: &mut Deadline,
+) -> Result<Answered, Stop> {
+    let policy = forward.retry.as_ref();
+    let mut retries_left = policy.map_or(0, |policy| policy.attempts);
+    let mut tried = Vec::new();
+    // A kept connection can die at the very moment it is used; that says nothing about the upstream.
+    let mut allow_stale = true;
+    loop {
+        let avoid: &[u32] = if policy.is_some_and(|policy| policy.avoid_previous_hosts) { &tried } else { &[] };
+        let Some((index, endpoint)) = cluster.pick(avoid) else {
+            return Err(Stop::Fail(Failure::NoHealthyUpstream));
+        };
+        ctx.attempts += 1;
+        ctx.endpoint = Some(Arc::clone(&endpoint));
+        let per_try_limit = policy.and_then(|policy| policy.per_try_timeout);
+        forwarded::mark_attempt(request, ctx.attempts, total.left(), per_try_limit);
+        let started = Instant::now();
+        let busy = Busy::new(Arc::clone(&endpoint));
+
+        let connecting = ctx.connection.worker.upstream.connect(&endpoint, allow_stale);
+        let connected = match total.limit(connecting).await {
+            Some(connected) => connected,
+            None => return Err(Stop::Fail(Failure::Timeout)),
+        };
+        let mut sent = false;
+        let mut reused = false;
+        let failure = match connected {
+            Ok(stream) => {
+                reused = stream.reused;
+                if ctx.table.settings().access_log.is_some() {
+                    ctx.upstream_local = crate::upstream::local_address(&stream.io);
+                }
+                let mut exchange = Exchange::new(stream.io, request, framing, upgrade);
+                let mut per_try = Deadline::new(per_try_limit);
+                sent = true;
+                match pump::send(down, &mut exchange, upload, total, &mut per_try).await {
+                    Ok((head, framing)) => {
+                        let again = retries_left > 0
+                            && upload.can_replay()
+                            && policy.is_some_and(|policy| retry::covers_response(&policy.on, &head));
+                        let covered = policy.is_some_and(|policy| retry::covers_response(&policy.on, &head));
+                        if !again {
+                            if covered {
+                                ctx.flags.add(Flags::URX);
+                            }
+                            return Ok(Answered { head, framing, exchange, busy, started });
+                        }
+                        None
+                    }
+                    Err(AttemptError::Upstream(UpstreamError::Closed { .. })) => Some(Failure::UpstreamClosed),
+                    Err(AttemptError::Upstream(UpstreamError::Protocol)) => Some(Failure::UpstreamProtocol),
+                    Err(AttemptError::Downstream(Gone::Closed)) => return Err(Stop::Gone),
+                    Err(AttemptError::Downstream(Gone::Malformed)) => return Err(Stop::Fail(Failure::BadBody)),
+                    Err(AttemptError::Timeout) => return Err(Stop::Fail(Failure::Timeout)),
+                    Err(AttemptError::PerTryTimeout) => Some(Failure::PerTryTimeout),
+                }
+            }
+            Err(failure) => Some(failure),
+        };
+        drop(busy);
+
+        if let Some(failure) = failure {
+            if reused
+                && allow_stale
+                && failure == Failure::UpstreamClosed
+                && upload.can_replay()
+                && retry::is_idempotent(request.method())
+            {
+                allow_stale = false;
+                ctx.attempts -= 1;
+                continue;
+            }
+            let covered = policy.is_some_and(|policy| retry::covers_failure(&policy.on, &failure, sent));
+            if !covered || retries_left == 0 || !upload.can_replay() {
+                if covered {
+                    ctx.flags.add(Flags::URX);
+                }
+                return Err(Stop::Fail(failure));
+            }
+        }
+        retries_left -= 1;
+        tried.push(index);
+        let bound = policy.map_or(Duration::ZERO, |policy| retry::backoff_bound(policy.backoff, ctx.attempts));
+        let pause = bound.mul_f64(fastrand::f64());
+        if total.limit(tokio::time::sleep(pause)).await.is_none() {
+            return Err(Stop::Fail(Failure::Timeout));
+        }
+    }
+}
+
+/// Passes a response on.
+async fn relay<D: Downstream>(
+    ctx: &mut Ctx<'_>,
+    request: &RequestHead,
+    down: &mut D,
+    destination: &Destination,
+    answered: Answered,
+    upload: &mut Upload,
+    total: &mut Deadline,
+) -> Handled {
+    let Answered { mut head, framing, mut exchange, busy, started } = answered;
+    let switch = head.status == 101;
+    ctx.service_time = Some(started.elapsed());
+    ctx.details = "via_upstream".into();
+    clean_response(&mut head);
+    if let Some(time) = ctx.service_time {
+        let millis = itoa::Buffer::new().format(time.as_millis()).to_owned();
+        head.fields.set(b"x-envoy-upstream-service-time", millis.as_bytes());
+    }
+    ctx.status = head.status;
+    headers::apply_response(&destination.edits.response, &mut head, request, ctx);
+    reply::decorate(&mut head);
+    ctx.grpc_status = head.fields.get(FieldId::GrpcStatus).and_then(|v| std::str::from_utf8(v).ok()?.parse().ok());
+    ctx.responding(&head);
+    if switch {
+        down.send_switch(&head);
+        return if poll_fn(|cx| down.poll_flush(cx)).await.is_ok() { Handled::Tunnel(exchange) } else { Handled::Done };
+    }
+    if down.send_head(&head, framing).is_err() {
+        return Handled::Done;
+    }
+    let (end, trailers) = pump::relay(down, &mut exchange, upload, total, &mut ctx.bytes_sent).await;
+    ctx.bytes_received = upload.received;
+    if let Some(status) = trailers.as_ref().and_then(|fields| fields.get(FieldId::GrpcStatus)) {
+        ctx.grpc_status = std::str::from_utf8(status).ok().and_then(|text| text.parse().ok());
+    }
+    drop(busy);
+    match end {
+        RelayEnd::Complete => {
+            if !upload.complete {
+                down.close_after();
+            }
+            if let Some(endpoint) = &ctx.endpoint {
+                ctx.connection.worker.upstream.release(endpoint, exchange);
+            }
+        }
+        RelayEnd::Upstream => {
+            ctx.flags.add(Flags::UC);
+            ctx.details = "upstream_reset_after_response_started{connection_termination}".into();
+            down.abort();
+        }
+        RelayEnd::Timeout => {
+            ctx.flags.add(Flags::UT);
+            ctx.details = "response_timeout".into();
+            down.abort();
+        }
+        RelayEnd::Downstream => {
+            ctx.flags.add(Flags::DC);
+            ctx.details = "downstream_remote_disconnect".into();
+            down.abort();
+        }
+    }
+    Handled::Done
+}
+
+/// Takes away what the upstream's Connection line names (RFC 9110 §7.6.1).
+fn clean_response(head: &mut ResponseHead) {
+    if !head.fields.has(FieldId::Connection) {
+        return;
+    }
+    let named: Vec<Vec<u8>> = head
+        .fields
+        .all(FieldId::Connection)
+        .flat_map(|value| value.split(|byte| *byte == b','))
+        .map(|name| name.trim_ascii().to_ascii_lowercase())
+        .filter(|name| !matches!(&name[..], b"close" | b"content-length" | b"transfer-encoding" | b""))
+        .collect();
+    for name in named {
+        head.fields.remove_named(&name);
+    }
+}

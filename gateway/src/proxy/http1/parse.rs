@@ -1,0 +1,478 @@
+//! Heads of requests and responses. Bytes in, a head or a refusal out; no IO.
+
+use memchr::memmem;
+
+use crate::proxy::head::{FieldId, Fields, Protocol, RequestHead, ResponseHead};
+
+/// Bounds of a head.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HeadLimits {
+    pub(crate) bytes: usize,
+    pub(crate) fields: usize,
+}
+
+/// httparse needs its slots up front; more lines than this are refused even where the limit is set higher.
+const MAX_FIELDS: usize = 256;
+
+/// What the first bytes of a connection turned out to be.
+#[derive(Debug)]
+pub(crate) enum Parsed<T> {
+    /// More bytes are needed.
+    Partial,
+    /// A message head of that many bytes.
+    Head(T, usize),
+}
+
+/// Why a request is refused before there is one. The connection is closed afterwards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Refusal {
+    #[error("malformed request")]
+    Malformed,
+    #[error("HTTP version is not 1.1")]
+    Version,
+    #[error("request head is too large")]
+    TooLarge,
+    #[error("an https target on a plaintext connection")]
+    SchemeMismatch,
+    #[error("request head was not complete in time")]
+    Timeout,
+    #[error("expectation cannot be met")]
+    Expectation,
+}
+
+/// How long the body is (RFC 9112 §6.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Framing {
+    None,
+    Length(u64),
+    Chunked,
+    /// Responses only: to the end of the connection.
+    UntilClose,
+}
+
+/// A request as it came, with what its head says about the connection.
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub(crate) head: RequestHead,
+    pub(crate) framing: Framing,
+    /// The client wants the connection closed after the response.
+    pub(crate) close: bool,
+}
+
+/// Reads a request head. `scheme` is that of the connection.
+pub(crate) fn request(bytes: &[u8], limits: HeadLimits, scheme: &'static [u8]) -> Result<Parsed<Request>, Refusal> {
+    // RFC 9112 §2.2: one empty line before the request line is ignored.
+    let lead = if bytes.starts_with(b"\r\n") { 2 } else { 0 };
+    let bytes = &bytes[lead..];
+    let Some(length) = head_length(bytes, limits.bytes, Refusal::TooLarge, Refusal::Malformed)? else {
+        early_refusal(bytes)?;
+        return Ok(Parsed::Partial);
+    };
+    let head = &bytes[..length];
+    let line = &head[..memchr::memchr(b'\r', head).unwrap_or(length)];
+    let (method, target) = request_line(line)?;
+
+    let mut slots = [httparse::EMPTY_HEADER; MAX_FIELDS];
+    let lines = fields_of(&head[line.len() + 2..], limits.fields, &mut slots)?;
+    let mut fields = Fields::with_capacity(length + 256, lines.len() + 12);
+    for line in lines {
+        fields.push(line.name.as_bytes(), line.value);
+    }
+
+    let framing = request_framing(&fields)?;
+    let close = fields.all(FieldId::Connection).any(|value| crate::proxy::head::list_contains(value, b"close"));
+    if fields.get(FieldId::Expect).is_some_and(|value| !value.eq_ignore_ascii_case(b"100-continue")) {
+        return Err(Refusal::Expectation);
+    }
+    let head = target_form(fields, method, target, scheme)?;
+    Ok(Parsed::Head(Request { head, framing, close }, lead + length))
+}
+
+/// Methods that pass; others are refused (docs/semantics.md §2.6).
+const METHODS: &[&[u8]] = &[
+    b"GET",
+    b"POST",
+    b"PUT",
+    b"DELETE",
+    b"HEAD",
+    b"OPTIONS",
+    b"PATCH",
+    b"CONNECT",
+    b"TRACE",
+    b"ACL",
+    b"BIND",
+    b"CHECKOUT",
+    b"COPY",
+    b"LINK",
+    b"LOCK",
+    b"MERGE",
+    b"MKACTIVITY",
+    b"MKCALENDAR",
+    b"MKCOL",
+    b"MOVE",
+    b"NOTIFY",
+    b"PROPFIND",
+    b"PROPPATCH",
+    b"PURGE",
+    b"REBIND",
+    b"REPORT",
+    b"SEARCH",
+    b"SOURCE",
+    b"SUBSCRIBE",
+    b"UNBIND",
+    b"UNLINK",
+    b"UNLOCK",
+    b"UNSUBSCRIBE",
+];
+
+/// Method and target of a request line `METHOD SP TARGET SP HTTP/1.1`.
+fn request_line(line: &[u8]) -> Result<(&[u8], &[u8]), Refusal> {
+    let mut parts = line.split(|byte| *byte == b' ');
+    let (method, target, version) = (parts.next(), parts.next(), parts.next());
+    let (Some(method), Some(target)) = (method, target) else { return Err(Refusal::Malformed) };
+    if parts.next().is_some() || !METHODS.contains(&method) {
+        return Err(Refusal::Malformed);
+    }
+    let Some(version) = version else { return Err(Refusal::Version) };
+    if version != b"HTTP/1.1" {
+        let shape = version.len() == 8 && version.starts_with(b"HTTP/") && version[6] == b'.';
+        let digits = shape && version[5].is_ascii_digit() && version[7].is_ascii_digit();
+        return Err(if digits { Refusal::Version } else { Refusal::Malformed });
+    }
+    if target.is_empty() || target.iter().any(|byte| *byte <= b' ' || *byte == 0x7f) {
+        return Err(Refusal::Malformed);
+    }
+    Ok((method, target))
+}
+
+/// A head that cannot become a request is refused as soon as its first line is there.
+fn early_refusal(bytes: &[u8]) -> Result<(), Refusal> {
+    match memmem::find(bytes, b"\r\n") {
+        Some(end) => request_line(&bytes[..end]).map(|_| ()),
+        None => Ok(()),
+    }
+}
+
+/// Length of the head including its empty line; `None` while it is not complete.
+fn head_length<E: Copy>(bytes: &[u8], limit: usize, too_large: E, malformed: E) -> Result<Option<usize>, E> {
+    let within = &bytes[..bytes.len().min(limit + 4)];
+    let end = memmem::find(within, b"\r\n\r\n").map(|at| at + 4);
+    let seen = end.unwrap_or(within.len());
+    // A line feed without carriage return ends a line for some parsers and not for others.
+    let mut previous = 0;
+    for at in memchr::memchr_iter(b'\n', &within[..seen]) {
+        if at == 0 || within[at - 1] != b'\r' {
+            return Err(malformed);
+        }
+        previous = at;
+    }
+    let _ = previous;
+    match end {
+        Some(end) if end > limit => Err(too_large),
+        Some(end) => Ok(Some(end)),
+        None if bytes.len() > limit => Err(too_large),
+        None => Ok(None),
+    }
+}
+
+fn fields_of<'b, 's>(
+    bytes: &'b [u8],
+    limit: usize,
+    slots: &'s mut [httparse::Header<'b>; MAX_FIELDS],
+) -> Result<&'s [httparse::Header<'b>], Refusal> {
+    match httparse::parse_headers(bytes, slots) {
+        Ok(httparse::Status::Complete((_, lines))) if lines.len() <= limit => Ok(lines),
+        Ok(httparse::Status::Complete(_)) | Err(httparse::Error::TooManyHeaders) => Err(Refusal::TooLarge),
+        Ok(httparse::Status::Partial) | Err(_) => Err(Refusal::Malformed),
+    }
+}
+
+fn request_framing(fields: &Fields) -> Result<Framing, Refusal> {
+    let mut encodings = fields.all(FieldId::TransferEncoding);
+    let mut lengths = fields.all(FieldId::ContentLength);
+    match (encodings.next(), lengths.next()) {
+        (None, None) => Ok(Framing::None),
+        (None, Some(length)) => match (content_length(length), lengths.next()) {
+            (Some(0), None) => Ok(Framing::None),
+            (Some(length), None) => Ok(Framing::Length(length)),
+            _ => Err(Refusal::Malformed),
+        },
+        (Some(encoding), None) if encoding.eq_ignore_ascii_case(b"chunked") && encodings.next().is_none() => {
+            Ok(Framing::Chunked)
+        }
+        (Some(_), _) => Err(Refusal::Malformed),
+    }
+}
+
+/// Digits only, up to 63 bits.
+fn content_length(value: &[u8]) -> Option<u64> {
+    if value.is_empty() || value.len() > 19 || !value.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let length: u64 = std::str::from_utf8(value).ok()?.parse().ok()?;
+    (length <= i64::MAX.unsigned_abs()).then_some(length)
+}
+
+/// Origin-form, absolute-form, or `*` (RFC 9112 §3.2). The authority of an absolute target replaces Host.
+fn target_form(
+    mut fields: Fields,
+    method: &[u8],
+    target: &[u8],
+    scheme: &'static [u8],
+) -> Result<RequestHead, Refusal> {
+    let mut hosts = fields.all(FieldId::Host);
+    let Some(host) = hosts.next() else { return Err(Refusal::Malformed) };
+    // Two Host lines stand for no host at all; joined they match none (docs/semantics.md §2.6).
+    let mut authority = host.to_vec();
+    for more in hosts {
+        authority.push(b',');
+        authority.extend_from_slice(more);
+    }
+    let mut path = target;
+    let mut absolute = Vec::new();
+    if target.first() != Some(&b'/') && target != b"*" && method != b"CONNECT" {
+        let end = memmem::find(target, b"://").ok_or(Refusal::Malformed)?;
+        let (named, rest) = (&target[..end], &target[end + 3..]);
+        if named.eq_ignore_ascii_case(b"https") && scheme == b"http" {
+            return Err(Refusal::SchemeMismatch);
+        }
+        if !named.eq_ignore_ascii_case(b"http") && !named.eq_ignore_ascii_case(b"https") {
+            return Err(Refusal::Malformed);
+        }
+        let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#')).unwrap_or(rest.len());
+        let host = &rest[..end];
+        // User information is dropped.
+        authority = host[memchr::memrchr(b'@', host).map_or(0, |at| at + 1)..].to_vec();
+        if rest[end..].first() != Some(&b'/') {
+            absolute.push(b'/');
+        }
+        absolute.extend_from_slice(&rest[end..]);
+        path = &absolute;
+    }
+    fields.remove(FieldId::Host);
+    Ok(RequestHead::new(Protocol::Http11, fields, method, scheme, &authority, path))
+}
+
+/// Why a response is not one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("upstream sent what is not an HTTP/1.1 response")]
+pub(crate) struct BadResponse;
+
+/// A response with what its head says about the connection.
+#[derive(Debug)]
+pub(crate) struct Response {
+    pub(crate) head: ResponseHead,
+    pub(crate) framing: Framing,
+    pub(crate) close: bool,
+}
+
+/// Reads a response head. `to_head` = the request's method was HEAD.
+pub(crate) fn response(bytes: &[u8], limits: HeadLimits, to_head: bool) -> Result<Parsed<Response>, BadResponse> {
+    let Some(length) = head_length(bytes, limits.bytes, BadResponse, BadResponse)? else {
+        // Anything that cannot grow into a status line is not worth waiting for.
+        let start = &bytes[..bytes.len().min(5)];
+        return if b"HTTP/".starts_with(start) { Ok(Parsed::Partial) } else { Err(BadResponse) };
+    };
+    let head = &bytes[..length];
+    let line = &head[..memchr::memchr(b'\r', head).unwrap_or(length)];
+    let (status, old) = status_line(line)?;
+
+    let mut slots = [httparse::EMPTY_HEADER; MAX_FIELDS];
+    let lines = fields_of(&head[line.len() + 2..], limits.fields, &mut slots).map_err(|_| BadResponse)?;
+    let mut fields = Fields::with_capacity(length + 128, lines.len() + 8);
+    for line in lines {
+        fields.push(line.name.as_bytes(), line.value);
+    }
+
+    let framing = response_framing(&fields, status, to_head)?;
+    let says = |token| fields.all(FieldId::Connection).any(|value| crate::proxy::head::list_contains(value, token));
+    let close = framing == Framing::UntilClose || says(b"close") || old && !says(b"keep-alive");
+    Ok(Parsed::Head(Response { head: ResponseHead { status, fields }, framing, close }, length))
+}
+
+/// Status, and whether the version is 1.0.
+fn status_line(line: &[u8]) -> Result<(u16, bool), BadResponse> {
+    let old = match line.get(..9) {
+        Some(b"HTTP/1.1 ") => false,
+        Some(b"HTTP/1.0 ") => true,
+        _ => return Err(BadResponse),
+    };
+    let rest = &line[9..];
+    let end = memchr::memchr(b' ', rest).unwrap_or(rest.len());
+    let digits = &rest[..end];
+    if digits.len() < 3 || digits.len() > 4 || !digits.iter().all(u8::is_ascii_digit) {
+        return Err(BadResponse);
+    }
+    let status = digits.iter().fold(0, |sum, digit| sum * 10 + u16::from(digit - b'0'));
+    if status < 100 { Err(BadResponse) } else { Ok((status, old)) }
+}
+
+fn response_framing(fields: &Fields, status: u16, to_head: bool) -> Result<Framing, BadResponse> {
+    let mut encodings = fields.all(FieldId::TransferEncoding);
+    let mut lengths = fields.all(FieldId::ContentLength);
+    let declared = match (encodings.next(), lengths.next()) {
+        (None, None) => Framing::UntilClose,
+        (None, Some(first)) => {
+            let length = content_length(first).ok_or(BadResponse)?;
+            if lengths.any(|more| more != first) {
+                return Err(BadResponse);
+            }
+            Framing::Length(length)
+        }
+        (Some(encoding), None) if encoding.eq_ignore_ascii_case(b"chunked") && encodings.next().is_none() => {
+            Framing::Chunked
+        }
+        (Some(_), _) => return Err(BadResponse),
+    };
+    if to_head || status < 200 || status == 204 || status == 304 {
+        return Ok(Framing::None);
+    }
+    Ok(if declared == Framing::Length(0) { Framing::None } else { declared })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: HeadLimits = HeadLimits { bytes: 1024, fields: 10 };
+
+    fn parse(text: &str) -> Result<Parsed<Request>, Refusal> {
+        request(text.as_bytes(), LIMITS, b"http")
+    }
+
+    fn refused(text: &str) -> Refusal {
+        parse(text).expect_err(text)
+    }
+
+    fn accepted(text: &str) -> Request {
+        match parse(text).expect(text) {
+            Parsed::Head(request, _) => request,
+            Parsed::Partial => panic!("partial: {text:?}"),
+        }
+    }
+
+    #[test]
+    fn a_request_comes_apart() {
+        let it = accepted("POST /a?b HTTP/1.1\r\nHost: Shop.test:80\r\nContent-Length: 3\r\nX-A:  v \r\n\r\nabc");
+        assert_eq!(it.head.method(), b"POST");
+        assert_eq!(it.head.authority(), b"Shop.test:80");
+        assert_eq!(it.head.target(), b"/a?b");
+        assert_eq!(it.framing, Framing::Length(3));
+        assert_eq!(it.head.fields.named(b"x-a").collect::<Vec<_>>(), [b"v"]);
+        assert!(!it.close);
+    }
+
+    #[test]
+    fn absolute_targets_name_the_host() {
+        for (target, authority, path) in [
+            ("http://b.test/x?y", "b.test", "/x?y"),
+            ("http://b.test", "b.test", "/"),
+            ("http://me:pw@b.test:81?q", "b.test:81", "/?q"),
+        ] {
+            let it = accepted(&format!("GET {target} HTTP/1.1\r\nHost: a.test\r\n\r\n"));
+            assert_eq!(it.head.authority(), authority.as_bytes());
+            assert_eq!(it.head.target(), path.as_bytes());
+        }
+        assert_eq!(refused("GET https://b.test/ HTTP/1.1\r\nHost: a.test\r\n\r\n"), Refusal::SchemeMismatch);
+        assert_eq!(refused("GET ftp://b.test/ HTTP/1.1\r\nHost: a.test\r\n\r\n"), Refusal::Malformed);
+    }
+
+    #[test]
+    fn what_is_ambiguous_is_refused() {
+        let post = |fields: &str| format!("POST / HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
+        for fields in [
+            "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n",
+            "Content-Length: 1\r\nContent-Length: 1\r\n",
+            "Content-Length: 1, 1\r\n",
+            "Content-Length: +1\r\n",
+            "Content-Length: 99999999999999999999\r\n",
+            "Content-Length:\r\n",
+            "Transfer-Encoding: gzip, chunked\r\n",
+            "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+            "Transfer-Encoding: xchunked\r\n",
+            "X-A : b\r\n",
+            "X-A\r\n",
+            ": b\r\n",
+            "X-A: b\r\n folded\r\n",
+            "X-A: b\nX-B: c\r\n",
+            "X-A: b\rX-B: c\r\n",
+            "X-A: b\0c\r\n",
+        ] {
+            assert_eq!(refused(&post(fields)), Refusal::Malformed, "{fields:?}");
+        }
+        for line in [
+            "GET  / HTTP/1.1",
+            "GET / HTTP/1.1 ",
+            "GET /a b HTTP/1.1",
+            "GET /\x7f HTTP/1.1",
+            "get / HTTP/1.1",
+            "FOO / HTTP/1.1",
+            "GET x HTTP/1.1",
+            "GET / HTTP/11",
+            "GET / http/1.1",
+        ] {
+            assert_eq!(refused(&format!("{line}\r\nHost: a\r\n\r\n")), Refusal::Malformed, "{line}");
+        }
+        assert_eq!(refused("GET / HTTP/1.1\r\n\r\n"), Refusal::Malformed, "no Host");
+    }
+
+    #[test]
+    fn other_versions_are_told_to_upgrade() {
+        for line in ["GET / HTTP/1.0", "GET / HTTP/2.0", "GET / HTTP/1.2", "GET / HTTP/0.9", "GET /"] {
+            assert_eq!(refused(&format!("{line}\r\nHost: a\r\n\r\n")), Refusal::Version, "{line}");
+        }
+    }
+
+    #[test]
+    fn limits_hold_to_the_byte() {
+        let fixed = "GET / HTTP/1.1\r\nHost: a\r\nX: \r\n\r\n".len();
+        let with = |value: usize| format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "x".repeat(value));
+        accepted(&with(1024 - fixed));
+        assert_eq!(refused(&with(1025 - fixed)), Refusal::TooLarge);
+        let lines = |count: usize| format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: y\r\n".repeat(count));
+        accepted(&lines(9));
+        assert_eq!(refused(&lines(10)), Refusal::TooLarge);
+    }
+
+    #[test]
+    fn heads_may_come_byte_by_byte() {
+        let text = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+        for end in 0..text.len() {
+            assert!(matches!(parse(&text[..end]), Ok(Parsed::Partial)), "{end}");
+        }
+        accepted(text);
+        assert_eq!(refused("FOO / HTTP/1.1\r\nHo"), Refusal::Malformed, "the first line is judged at once");
+    }
+
+    fn answer(text: &str, to_head: bool) -> Result<(u16, Framing, bool), BadResponse> {
+        match response(text.as_bytes(), LIMITS, to_head)? {
+            Parsed::Head(it, _) => Ok((it.head.status, it.framing, it.close)),
+            Parsed::Partial => panic!("partial: {text:?}"),
+        }
+    }
+
+    #[test]
+    fn responses_are_framed_by_status_and_fields() {
+        for (text, to_head, expected) in [
+            ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", false, (200, Framing::Length(5), false)),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", true, (200, Framing::None, false)),
+            ("HTTP/1.1 200\r\nTransfer-Encoding: chunked\r\n\r\n", false, (200, Framing::Chunked, false)),
+            ("HTTP/1.1 200 OK\r\n\r\n", false, (200, Framing::UntilClose, true)),
+            ("HTTP/1.1 204 No\r\n\r\n", false, (204, Framing::None, false)),
+            ("HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\n", false, (200, Framing::Length(5), true)),
+            ("HTTP/1.1 1000 Odd\r\nContent-Length: 0\r\n\r\n", false, (1000, Framing::None, false)),
+        ] {
+            assert_eq!(answer(text, to_head), Ok(expected), "{text:?}");
+        }
+        for text in [
+            "HTTP/1.1 99 Low\r\n\r\n",
+            "HTTP/2 200\r\n\r\n",
+            "SSH-2.0\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nBad Name: x\r\n\r\n",
+        ] {
+            assert_eq!(answer(text, false), Err(BadResponse), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Responses that the proxy makes itself.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::filter::headers;
+use crate::proxy::ctx::Ctx;
+use crate::proxy::error::{Failure, grpc_status};
+use crate::proxy::head::{FieldId, RequestHead, ResponseHead};
+use crate::proxy::http1::parse::Framing;
+use crate::proxy::stream::Downstream;
+use crate::table::HeaderEdits;
+
+/// What `server` says in every response (docs/semantics.md §21).
+pub(crate) const SERVER: &[u8] = b"sluice";
+
+/// A response in the making.
+pub(crate) struct Reply<'a> {
+    pub(crate) head: ResponseHead,
+    pub(crate) body: &'a [u8],
+    /// Edits of the route that also apply to local replies.
+    pub(crate) edits: Option<&'a HeaderEdits>,
+    pub(crate) close: bool,
+}
+
+impl<'a> Reply<'a> {
+    pub(crate) fn new(status: u16, body: &'a [u8]) -> Self {
+        let mut head = ResponseHead::new(status);
+        if !body.is_empty() {
+            head.fields.push(b"content-length", itoa::Buffer::new().format(body.len()).as_bytes());
+            head.fields.push(b"content-type", b"text/plain");
+        }
+        Self { head, body, edits: None, close: false }
+    }
+}
+
+/// Answers for a failure; notes flags and details for the log.
+pub(crate) async fn fail<D: Downstream>(
+    ctx: &mut Ctx<'_>,
+    request: &RequestHead,
+    down: &mut D,
+    failure: &Failure,
+    edits: Option<&HeaderEdits>,
+    body_read: bool,
+) {
+    let answer = failure.answer(ctx.attempts > 1);
+    ctx.flags.add(answer.flags);
+    ctx.details = answer.details;
+    let mut reply = Reply::new(answer.status, answer.body.as_bytes());
+    reply.edits = edits;
+    reply.close = answer.close;
+    send(ctx, request, down, reply, body_read).await;
+}
+
+/// Sends a reply. `body_read`: the request's body was read to its end, so that the connection can go on.
+pub(crate) async fn send<D: Downstream>(
+    ctx: &mut Ctx<'_>,
+    request: &RequestHead,
+    down: &mut D,
+    mut reply: Reply<'_>,
+    body_read: bool,
+) {
+    if request.is_grpc() {
+        to_grpc(&mut reply);
+        ctx.grpc_status = reply.head.fields.get(FieldId::GrpcStatus).and_then(number);
+    }
+    let head = &mut reply.head;
+    if let Some(edits) = reply.edits {
+        headers::apply_response(&edits.response, head, request, ctx);
+    }
+    decorate(head);
+    if reply.close || !body_read {
+        down.close_after();
+    }
+    let bodiless = request.is_head() || matches!(head.status, 204 | 304) || reply.body.is_empty();
+    let framing = if bodiless { Framing::None } else { Framing::Length(reply.body.len() as u64) };
+    if matches!(head.status, 204) {
+        head.fields.remove(FieldId::ContentLength);
+    }
+    ctx.responding(head);
+    if down.send_head(head, framing).is_err() {
+        return;
+    }
+    if framing != Framing::None {
+        down.send_data(reply.body);
+        ctx.bytes_sent += reply.body.len() as u64;
+    }
+    down.finish(None);
+    // A client that is gone is noticed by the connection's next read or write.
+    let _ = poll_fn(|cx| down.poll_flush(cx)).await;
+}
+
+/// The form that gRPC clients expect (docs/semantics.md §21).
+fn to_grpc(reply: &mut Reply<'_>) {
+    let status = reply.head.status;
+    if status == 200 && reply.head.fields.has(FieldId::GrpcStatus) {
+        return;
+    }
+    let message = percent_encode(reply.body);
+    reply.body = b"";
+    reply.head.status = 200;
+    let fields = &mut reply.head.fields;
+    fields.remove(FieldId::ContentLength);
+    fields.remove(FieldId::ContentType);
+    fields.push(b"content-type", b"application/grpc");
+    fields.push(b"grpc-status", itoa::Buffer::new().format(grpc_status(status)).as_bytes());
+    if !message.is_empty() {
+        fields.push(b"grpc-message", message.as_bytes());
+    }
+}
+
+fn number(text: &[u8]) -> Option<u16> {
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+/// As gRPC's HTTP/2 mapping wants messages: printable ASCII other than `%` stays.
+fn percent_encode(text: &[u8]) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text {
+        match byte {
+            b' '..=b'~' if *byte != b'%' => encoded.push(char::from(*byte)),
+            _ => encoded.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    encoded
+}
+
+/// What every response carries, written last.
+pub(crate) fn decorate(head: &mut ResponseHead) {
+    head.fields.set(b"server", SERVER);
+    if !head.fields.has(FieldId::Date) {
+        with_date(|date| head.fields.push(b"date", date));
+    }
+}
+
+/// The time as HTTP writes it, made once per second and thread.
+fn with_date(f: impl FnOnce(&[u8])) {
+    thread_local! {
+        static DATE: RefCell<(Option<Instant>, String)> = const { RefCell::new((None, String::new())) };
+    }
+    DATE.with_borrow_mut(|(made, text)| {
+        let now = Instant::now();
+        if made.is_none_or(|made| now.duration_since(made) >= Duration::from_millis(500)) {
+            *text = httpdate::fmt_http_date(SystemTime::now());
+            *made = Some(now);
+        }
+        f(text.as_bytes());
+    });
+}

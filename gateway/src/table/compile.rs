@@ -1,0 +1,297 @@
+//! Resources → table, incrementally: what did not change is shared with the table before. A resource that does not
+//! compile is refused alone; its last good version stays (D6). Runs on a config thread only.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use ir::{Delta, Key, Kind, Resource};
+use router::{Hosts, RegexCache};
+
+use crate::discovery::store::Store;
+use crate::table::clusters::Clusters;
+use crate::table::groups::Group;
+use crate::table::listeners::{Chain, Listener, TlsChain};
+use crate::table::virtual_hosts::VirtualHosts;
+use crate::table::{Table, TableId};
+use crate::telemetry::metrics::Metrics;
+use crate::tls::server::Certificates;
+use crate::upstream::resolve::Resolved;
+
+/// A resource that was not taken, with the reason for whoever sent it.
+pub type Rejected = (Key, String);
+
+/// What one delta led to.
+#[derive(Debug)]
+pub struct Compiled {
+    pub table: Arc<Table>,
+    pub rejected: Vec<Rejected>,
+}
+
+/// Everything the proxy was told, and the table made of it.
+#[derive(Debug)]
+pub struct Compiler {
+    metrics: Arc<Metrics>,
+    store: Store,
+    settings: Arc<ir::ProxySettings>,
+    groups: HashMap<Arc<str>, Group>,
+    hosts: VirtualHosts,
+    clusters: Clusters,
+    certificates: Certificates,
+    listener_configs: HashMap<ir::ListenerName, ir::Listener>,
+    listeners: HashMap<ir::ListenerName, Arc<Listener>>,
+    table: Arc<Table>,
+}
+
+impl Default for Compiler {
+    /// For whoever wants tables without a proxy.
+    fn default() -> Self {
+        Self::new(Arc::new(Metrics::new()))
+    }
+}
+
+impl Compiler {
+    pub(crate) fn new(metrics: Arc<Metrics>) -> Self {
+        Self {
+            metrics,
+            store: Store::default(),
+            settings: Arc::default(),
+            groups: HashMap::new(),
+            hosts: VirtualHosts::default(),
+            clusters: Clusters::default(),
+            certificates: Certificates::default(),
+            listener_configs: HashMap::new(),
+            listeners: HashMap::new(),
+            table: Arc::default(),
+        }
+    }
+
+    /// Takes what changed.
+    pub fn apply(&mut self, delta: &Delta) -> Compiled {
+        let mut rejected = Vec::new();
+        let mut listeners = HashSet::new();
+        for encoded in &delta.changed {
+            if self.store.has(encoded) {
+                continue;
+            }
+            let taken = match ir::codec::decode(encoded) {
+                Ok(resource) => self.set(resource, &mut listeners),
+                Err(error) => Err(chain(&error)),
+            };
+            match taken {
+                Ok(()) => self.store.put(encoded),
+                Err(reason) => rejected.push((encoded.key.clone(), reason)),
+            }
+        }
+        for key in &delta.removed {
+            if self.store.remove(key) {
+                self.unset(key, &mut listeners);
+            }
+        }
+        self.rebuild_listeners(&listeners);
+        Compiled { table: self.build(), rejected }
+    }
+
+    /// Takes a name's addresses; `None` if nobody uses it.
+    pub(crate) fn resolved(&mut self, resolved: Resolved) -> Option<Arc<Table>> {
+        self.clusters.set_resolved(resolved, &self.metrics).then(|| self.build())
+    }
+
+    /// Reads certificate files again; `None` if none changed.
+    pub(crate) fn reread_files(&mut self) -> Option<Arc<Table>> {
+        let changed = self.certificates.reread_files();
+        if changed.is_empty() {
+            return None;
+        }
+        let users = self.users_of(|source| changed.contains(source));
+        self.rebuild_listeners(&users);
+        Some(self.build())
+    }
+
+    /// Every name that endpoints have.
+    pub(crate) fn names(&self) -> HashMap<String, std::time::Duration> {
+        self.clusters.names()
+    }
+
+    /// Keys and versions of everything in force.
+    pub(crate) fn versions(&self) -> impl Iterator<Item = (&Key, &Arc<str>)> {
+        self.store.versions()
+    }
+
+    fn set(&mut self, resource: Resource, listeners: &mut HashSet<ir::ListenerName>) -> Result<(), String> {
+        match resource {
+            Resource::Settings(settings) => {
+                self.settings = Arc::new(settings);
+                self.metrics.set_workload(&self.settings.workload);
+            }
+            Resource::Secret(secret) => {
+                let source = ir::CertificateSource::Secret(secret.name.clone());
+                self.certificates.set_secret(&secret).map_err(|error| chain(&error))?;
+                listeners.extend(self.users_of(|used| *used == source));
+            }
+            Resource::Endpoints(endpoints) => {
+                let name = endpoints.cluster.clone();
+                self.clusters.set_endpoints(Some(endpoints), &name, &self.metrics);
+            }
+            Resource::Cluster(cluster) => {
+                let name = cluster.name.clone();
+                self.clusters.set_config(Some(cluster), &name, &self.metrics);
+            }
+            Resource::RouteGroup(group) => self.set_group(&group)?,
+            Resource::RouteTable(table) => {
+                let name = table.name.clone();
+                self.hosts.set_table(&name, Some(&table));
+            }
+            Resource::Listener(listener) => {
+                listeners.insert(listener.name.clone());
+                self.listener_configs.insert(listener.name.clone(), listener);
+            }
+        }
+        Ok(())
+    }
+
+    fn unset(&mut self, key: &Key, listeners: &mut HashSet<ir::ListenerName>) {
+        match key.kind {
+            Kind::Settings => {
+                self.settings = Arc::default();
+                self.metrics.set_workload(&self.settings.workload);
+            }
+            Kind::Secret => {
+                let source = ir::CertificateSource::Secret(ir::SecretName::from(&*key.name));
+                self.certificates.remove(&source);
+                listeners.extend(self.users_of(|used| *used == source));
+            }
+            Kind::Endpoints => self.clusters.set_endpoints(None, &ir::ClusterName::from(&*key.name), &self.metrics),
+            Kind::Cluster => self.clusters.set_config(None, &ir::ClusterName::from(&*key.name), &self.metrics),
+            Kind::RouteGroup => {
+                if let Some(old) = self.groups.remove(&key.name) {
+                    self.hosts.remove(&old);
+                    self.clusters.forget(&old.clusters);
+                }
+            }
+            Kind::RouteTable => self.hosts.set_table(&ir::TableName::from(&*key.name), None),
+            Kind::Listener => {
+                let name = ir::ListenerName::from(&*key.name);
+                self.listener_configs.remove(&name);
+                listeners.insert(name);
+            }
+        }
+    }
+
+    fn set_group(&mut self, group: &ir::RouteGroup) -> Result<(), String> {
+        // One cache per group: what it would share with others it shares by not being compiled again.
+        let mut cache = RegexCache::default();
+        let mut mentioned = Vec::new();
+        let clusters = &mut self.clusters;
+        let compiled = Group::compile(group, &mut cache, |name| {
+            mentioned.push(name.clone());
+            clusters.mention(name)
+        });
+        let compiled = match compiled {
+            Ok(compiled) => compiled,
+            Err(error) => {
+                self.clusters.forget(&mentioned);
+                return Err(chain(&error));
+            }
+        };
+        if let Some(old) = self.groups.remove(group.name.as_str()) {
+            self.hosts.remove(&old);
+            self.clusters.forget(&old.clusters);
+        }
+        self.hosts.add(&compiled);
+        self.groups.insert(group.name.as_str().into(), compiled);
+        Ok(())
+    }
+
+    /// Listeners with a chain whose certificate fits.
+    fn users_of(&self, fits: impl Fn(&ir::CertificateSource) -> bool) -> HashSet<ir::ListenerName> {
+        let uses = |listener: &&ir::Listener| listener.tls.iter().flat_map(|chain| &chain.tls.certificates).any(&fits);
+        self.listener_configs.values().filter(uses).map(|listener| listener.name.clone()).collect()
+    }
+
+    fn rebuild_listeners(&mut self, names: &HashSet<ir::ListenerName>) {
+        for name in names {
+            match self.listener_configs.get(name).cloned() {
+                Some(config) => {
+                    let listener = Arc::new(self.listener(&config));
+                    self.listeners.insert(name.clone(), listener);
+                }
+                None => {
+                    self.listeners.remove(name);
+                }
+            }
+        }
+        if !names.is_empty() {
+            let used = self.listener_configs.values().flat_map(|it| &it.tls).flat_map(|chain| &chain.tls.certificates);
+            self.certificates.keep_only(&used.cloned().collect());
+        }
+    }
+
+    fn listener(&mut self, config: &ir::Listener) -> Listener {
+        let ir::Listener { name, bind, plaintext, tls } = config;
+        let mut chains = Hosts::default();
+        for ir::TlsChain { sni, tls, chain } in tls {
+            let compiled = Arc::new(TlsChain {
+                configs: self.certificates.server_configs(tls),
+                certificates: tls.certificates.clone(),
+                chain: self.chain(chain),
+            });
+            if sni.is_empty() {
+                chains.insert(ir::Host::from("*"), Arc::clone(&compiled));
+            }
+            for host in sni {
+                chains.insert(host.clone(), Arc::clone(&compiled));
+            }
+        }
+        let plaintext = plaintext.as_ref().map(|chain| self.chain(chain));
+        Listener { name: name.clone(), bind: bind.clone(), plaintext, tls: chains }
+    }
+
+    fn chain(&mut self, chain: &ir::Chain) -> Chain {
+        match chain {
+            ir::Chain::Http { table } => Chain::Http { table: self.hosts.id(table), name: table.clone() },
+            ir::Chain::Tcp(ir::TcpChain { destinations }) => {
+                // The mentions of listeners are never taken back: there are few, and an index is four bytes.
+                let clusters = destinations.iter().map(|(name, weight)| (self.clusters.mention(name), *weight));
+                Chain::Tcp {
+                    destinations: clusters.collect(),
+                    total_weight: destinations.iter().map(|(_, weight)| u64::from(*weight)).sum(),
+                }
+            }
+        }
+    }
+
+    fn build(&mut self) -> Arc<Table> {
+        self.table = Arc::new(Table {
+            generation: self.table.generation + 1,
+            settings: Arc::clone(&self.settings),
+            limits: Arc::new(self.settings.limits.clone()),
+            route_tables: self.hosts.build(),
+            clusters: self.clusters.slots().to_vec(),
+            listeners: self.listeners.clone(),
+        });
+        Arc::clone(&self.table)
+    }
+}
+
+/// The index by which connections of a chain find their routes.
+impl Chain {
+    #[must_use]
+    pub fn table(&self) -> Option<TableId> {
+        match self {
+            Self::Http { table, .. } => Some(*table),
+            Self::Tcp { .. } => None,
+        }
+    }
+}
+
+/// An error with its causes on one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

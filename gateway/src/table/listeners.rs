@@ -1,0 +1,42 @@
+//! Listeners as the accept loops read them.
+
+use std::sync::Arc;
+
+use router::Hosts;
+
+use crate::table::{ClusterId, TableId};
+use crate::tls::server::ServerConfigs;
+
+/// What becomes of the connections of a socket.
+#[derive(Debug)]
+pub struct Listener {
+    pub name: ir::ListenerName,
+    pub bind: ir::Bind,
+    pub plaintext: Option<Chain>,
+    /// By SNI; the chain without condition is under `*`.
+    pub tls: Hosts<Arc<TlsChain>>,
+}
+
+/// A terminating server.
+#[derive(Debug)]
+pub struct TlsChain {
+    /// `None` while no certificate can be used: handshakes are closed.
+    pub(crate) configs: Option<ServerConfigs>,
+    /// Where its certificates come from, for people.
+    pub certificates: Vec<ir::CertificateSource>,
+    pub chain: Chain,
+}
+
+impl TlsChain {
+    /// Whether handshakes can succeed.
+    #[must_use]
+    pub fn has_certificate(&self) -> bool {
+        self.configs.is_some()
+    }
+}
+
+#[derive(Clone, Debug)]
+pub enum Chain {
+    Http { table: TableId, name: ir::TableName },
+    Tcp { destinations: Arc<[(ClusterId, u32)]>, total_weight: u64 },
+}

@@ -1,0 +1,5 @@
+//! TLS towards clients.
+
+pub(crate) mod certificate;
+pub(crate) mod server;
+pub(crate) mod suites;

@@ -1,0 +1,196 @@
+//! Server configurations, one per terminating server; shared for as long as nothing in them changes, so that sessions
+//! can be resumed.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::ServerConfig;
+use rustls::sign::CertifiedKey;
+use tracing::{debug, warn};
+
+use crate::table::compile::chain;
+use crate::tls::certificate::{ByKeyType, CertificateError, certified_key};
+use crate::tls::suites;
+
+/// What is offered, best first.
+const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
+
+/// The configurations of one server.
+#[derive(Clone, Debug)]
+pub(crate) struct ServerConfigs {
+    alpn: Arc<ServerConfig>,
+    plain: Arc<ServerConfig>,
+}
+
+impl ServerConfigs {
+    /// For a client with that ALPN list. A list that shares nothing with ours is no error (docs/semantics.md §2.7).
+    pub(crate) fn choose<'a>(&self, mut offered: impl Iterator<Item = &'a [u8]>) -> Arc<ServerConfig> {
+        let shared = offered.any(|name| ALPN.contains(&name));
+        Arc::clone(if shared { &self.alpn } else { &self.plain })
+    }
+}
+
+/// Certificates in use, and the configurations made of them.
+#[derive(Debug, Default)]
+pub(crate) struct Certificates {
+    known: HashMap<ir::CertificateSource, Known>,
+    configs: HashMap<Recipe, ServerConfigs>,
+    loads: u64,
+}
+
+#[derive(Debug)]
+struct Known {
+    /// Tells one content from the next.
+    load: u64,
+    key: Option<Arc<CertifiedKey>>,
+    /// Of files: what was read.
+    content: Option<(Vec<u8>, Vec<u8>)>,
+}
+
+/// Everything a configuration depends on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Recipe {
+    certificates: Vec<(ir::CertificateSource, u64)>,
+    versions: [bool; 2],
+    cipher_suites: Vec<String>,
+}
+
+impl Certificates {
+    /// Takes a secret; one that cannot be used leaves the one before in force.
+    pub(crate) fn set_secret(&mut self, secret: &ir::Secret) -> Result<(), CertificateError> {
+        let key = certified_key(secret.certificate_chain.as_bytes(), secret.private_key.pem().as_bytes())?;
+        self.put(ir::CertificateSource::Secret(secret.name.clone()), Some(key), None);
+        Ok(())
+    }
+
+    pub(crate) fn remove(&mut self, source: &ir::CertificateSource) {
+        self.known.remove(source);
+    }
+
+    fn put(
+        &mut self,
+        source: ir::CertificateSource,
+        key: Option<Arc<CertifiedKey>>,
+        content: Option<(Vec<u8>, Vec<u8>)>,
+    ) {
+        self.loads += 1;
+        self.known.insert(source, Known { load: self.loads, key, content });
+    }
+
+    /// The configurations of a server; `None` while it has no certificate that can be used.
+    pub(crate) fn server_configs(&mut self, tls: &ir::ServerTls) -> Option<ServerConfigs> {
+        // No `..` here: a new field in the IR stops the build until someone decides what it does.
+        let ir::ServerTls { certificates, min_version, max_version, cipher_suites } = tls;
+        let mut recipe = Recipe {
+            certificates: Vec::new(),
+            versions: [*min_version <= ir::TlsVersion::V1_2, *max_version >= ir::TlsVersion::V1_3],
+            cipher_suites: cipher_suites.clone(),
+        };
+        let mut keys = Vec::new();
+        for source in certificates {
+            if let ir::CertificateSource::Files { certificate, private_key } = source
+                && !self.known.contains_key(source)
+            {
+                self.read_files(source.clone(), certificate, private_key);
+            }
+            if let Some(Known { load, key: Some(key), .. }) = self.known.get(source) {
+                keys.push(Arc::clone(key));
+                recipe.certificates.push((source.clone(), *load));
+            }
+        }
+        if keys.is_empty() {
+            return None;
+        }
+        if let Some(configs) = self.configs.get(&recipe) {
+            return Some(configs.clone());
+        }
+        match build(keys, *min_version, *max_version, cipher_suites) {
+            Ok(configs) => {
+                self.configs.insert(recipe, configs.clone());
+                Some(configs)
+            }
+            Err(error) => {
+                warn!(error = %chain(&error), "TLS settings cannot be used");
+                None
+            }
+        }
+    }
+
+    /// Drops what no listener uses; secrets stay, they are delivered once.
+    pub(crate) fn keep_only(&mut self, used: &HashSet<ir::CertificateSource>) {
+        self.known.retain(|source, _| matches!(source, ir::CertificateSource::Secret(_)) || used.contains(source));
+        let known = &self.known;
+        self.configs.retain(|recipe, _| {
+            recipe.certificates.iter().all(|(source, load)| {
+                used.contains(source) && known.get(source).is_some_and(|known| known.load == *load)
+            })
+        });
+    }
+
+    /// Reads files in use again; returns those whose content changed to something that can be used.
+    pub(crate) fn reread_files(&mut self) -> HashSet<ir::CertificateSource> {
+        let sources: Vec<_> = self.known.keys().cloned().collect();
+        let mut changed = HashSet::new();
+        for source in sources {
+            if let ir::CertificateSource::Files { certificate, private_key } = &source
+                && self.read_files(source.clone(), certificate, private_key)
+            {
+                changed.insert(source);
+            }
+        }
+        changed
+    }
+
+    /// True if there is new content that can be used.
+    fn read_files(&mut self, source: ir::CertificateSource, certificate: &Path, private_key: &Path) -> bool {
+        let read = |path: &Path| {
+            std::fs::read(path)
+                .map_err(|error| CertificateError::Read { path: path.display().to_string(), source: error })
+        };
+        let content = read(certificate).and_then(|chain| Ok((chain, read(private_key)?)));
+        let known = self.known.get(&source);
+        let result = match content {
+            Ok(content) if known.is_some_and(|known| known.content.as_ref() == Some(&content)) => return false,
+            Ok(content) => certified_key(&content.0, &content.1).map(|key| (key, content)),
+            Err(error) => Err(error),
+        };
+        match result {
+            Ok((key, content)) => {
+                self.put(source, Some(key), Some(content));
+                true
+            }
+            // A file in the middle of being written: what was good stays.
+            Err(error) if known.is_some_and(|known| known.key.is_some()) => {
+                debug!(error = %chain(&error), "certificate files cannot be used now; the certificate before stays");
+                false
+            }
+            Err(error) => {
+                if known.is_none() {
+                    warn!(error = %chain(&error), "certificate files cannot be used");
+                    self.put(source, None, None);
+                }
+                false
+            }
+        }
+    }
+}
+
+fn build(
+    keys: Vec<Arc<CertifiedKey>>,
+    min: ir::TlsVersion,
+    max: ir::TlsVersion,
+    cipher_suites: &[String],
+) -> Result<ServerConfigs, rustls::Error> {
+    let provider = Arc::new(suites::provider(cipher_suites));
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&suites::versions(min, max))?
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(ByKeyType(keys)));
+    // Tickets belong to this server and certificate set alone (docs/security.md, T-4).
+    config.ticketer = rustls::crypto::ring::Ticketer::new()?;
+    config.send_tls13_tickets = 1;
+    let plain = config.clone();
+    config.alpn_protocols = ALPN.iter().map(|name| name.to_vec()).collect();
+    Ok(ServerConfigs { alpn: Arc::new(config), plain: Arc::new(plain) })
+}

@@ -1,0 +1,90 @@
+//! Connections to endpoints: pingora's connector and pool, and the only place that tells pingora about an upstream.
+
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash as _, Hasher as _};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use pingora_core::ErrorType;
+use pingora_core::connectors::{ConnectorOptions, TransportConnector};
+use pingora_core::protocols::Stream;
+use pingora_core::upstreams::peer::{HttpPeer, Peer as _};
+
+use crate::proxy::error::Failure;
+use crate::proxy::http1::client::Exchange;
+use crate::upstream::endpoint::{Address, Endpoint};
+
+/// Unused connections a worker keeps, to all upstreams together; beyond it the oldest are closed.
+const POOL_SIZE: usize = 4096;
+
+/// A worker's connections. Each worker has its own, so nothing is contended.
+pub(crate) struct Upstreams {
+    connector: TransportConnector,
+}
+
+/// A connection to send a request over.
+pub(crate) struct Connected {
+    pub(crate) io: Stream,
+    /// It has served requests before.
+    pub(crate) reused: bool,
+}
+
+impl Upstreams {
+    pub(crate) fn new() -> Self {
+        Self { connector: TransportConnector::new(Some(ConnectorOptions::new(POOL_SIZE))) }
+    }
+
+    /// A kept connection if `reuse` and there is one, else a new one.
+    pub(crate) async fn connect(&self, endpoint: &Endpoint, reuse: bool) -> Result<Connected, Failure> {
+        if reuse && let Some(io) = self.connector.reused_stream(&endpoint.peer).await {
+            return Ok(Connected { io, reused: true });
+        }
+        match self.connector.new_stream(&endpoint.peer).await {
+            Ok(io) => Ok(Connected { io, reused: false }),
+            Err(error) => Err(failure(&error)),
+        }
+    }
+
+    /// Keeps an exchange's connection for the next request, if one can follow.
+    pub(crate) fn release(&self, endpoint: &Endpoint, exchange: Exchange) {
+        if let Some(io) = exchange.into_reusable() {
+            self.connector.release_stream(io, endpoint.peer.reuse_hash(), endpoint.peer.idle_timeout());
+        }
+    }
+}
+
+impl std::fmt::Debug for Upstreams {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Upstreams").finish_non_exhaustive()
+    }
+}
+
+/// Our own end of a connection.
+pub(crate) fn local_address(io: &Stream) -> Option<SocketAddr> {
+    io.get_socket_digest()?.local_addr()?.as_inet().copied()
+}
+
+fn failure(error: &pingora_core::BError) -> Failure {
+    match error.etype() {
+        ErrorType::ConnectTimedout | ErrorType::TLSHandshakeTimedout => Failure::ConnectTimeout,
+        ErrorType::ConnectRefused => Failure::ConnectFailed { reason: "Connection_refused" },
+        ErrorType::ConnectNoRoute => Failure::ConnectFailed { reason: "No_route_to_host" },
+        _ => Failure::ConnectFailed { reason: "Connection_failed" },
+    }
+}
+
+/// What pingora is told about an address of a cluster; `None` for an address it cannot take.
+pub(crate) fn of(cluster: &ir::Cluster, address: &Address) -> Option<HttpPeer> {
+    let mut peer = match address {
+        Address::Socket(address) => HttpPeer::new(*address, false, String::new()),
+        Address::Unix(path) => HttpPeer::new_uds(path, false, String::new()).ok()?,
+    };
+    // Connections are shared inside a cluster only: another cluster may have other settings for the same address.
+    let mut hasher = DefaultHasher::new();
+    cluster.name.hash(&mut hasher);
+    peer.group_key = hasher.finish();
+    peer.options.connection_timeout = Some(cluster.connect_timeout);
+    peer.options.total_connection_timeout = Some(cluster.connect_timeout + Duration::from_millis(100));
+    peer.options.idle_timeout = cluster.idle_timeout;
+    Some(peer)
+}

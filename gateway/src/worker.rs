@@ -1,0 +1,121 @@
+//! A traffic thread: one reactor, its own accept queues, its own upstream connections. Nothing is shared with other
+//! workers but the table and counters.
+
+use std::collections::HashMap;
+use std::net::TcpListener;
+use std::os::unix::net::UnixListener;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use arc_swap::ArcSwap;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::listener::accept;
+use crate::table::Table;
+use crate::telemetry::access_log::Lines;
+use crate::telemetry::metrics::{ClusterMetrics, Metrics};
+use crate::upstream::Upstreams;
+
+/// What all workers share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) table: ArcSwap<Table>,
+    pub(crate) metrics: Arc<Metrics>,
+    /// Series of requests without destination.
+    pub(crate) unrouted: Arc<ClusterMetrics>,
+    pub(crate) hostname: String,
+    environment: HashMap<String, String>,
+    /// Said when every connection is to end as soon as its requests are answered.
+    pub(crate) closing: CancellationToken,
+    /// Said when every connection is to end at once.
+    pub(crate) abort: CancellationToken,
+    /// Open connections.
+    pub(crate) tasks: TaskTracker,
+}
+
+impl Shared {
+    pub(crate) fn new(metrics: Arc<Metrics>, hostname: String, environment: HashMap<String, String>) -> Self {
+        Self {
+            table: ArcSwap::default(),
+            unrouted: Arc::new(ClusterMetrics::new(Arc::clone(&metrics), None)),
+            metrics,
+            hostname,
+            environment,
+            closing: CancellationToken::new(),
+            abort: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        }
+    }
+
+    /// A variable of the process's environment, empty where unset.
+    pub(crate) fn environment(&self, name: &str) -> &str {
+        self.environment.get(name).map(String::as_str).unwrap_or_default()
+    }
+}
+
+/// What a thread's connections can reach.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) upstream: Upstreams,
+    pub(crate) lines: Arc<Lines>,
+}
+
+/// A bound socket for one worker.
+pub(crate) enum Socket {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+/// A listener to serve, until `stop` is said.
+pub(crate) struct Serve {
+    pub(crate) name: ir::ListenerName,
+    pub(crate) socket: Socket,
+    pub(crate) stop: CancellationToken,
+}
+
+/// A worker's thread.
+#[derive(Debug)]
+pub(crate) struct Handle {
+    commands: mpsc::UnboundedSender<Serve>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Handle {
+    /// Starts a thread that serves what it is given.
+    ///
+    /// # Errors
+    /// When the thread or its reactor cannot be made.
+    pub(crate) fn start(index: usize, shared: Arc<Shared>, lines: Arc<Lines>) -> std::io::Result<Self> {
+        let (commands, mut received) = mpsc::unbounded_channel::<Serve>();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let thread = std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
+            runtime.block_on(async move {
+                let worker = Arc::new(Worker { shared, upstream: Upstreams::new(), lines });
+                while let Some(serve) = received.recv().await {
+                    tokio::spawn(accept::run(Arc::clone(&worker), serve));
+                }
+                // The last command was given; connections end by the tokens they hold.
+                worker.shared.tasks.wait().await;
+            });
+        })?;
+        Ok(Self { commands, thread: Some(thread) })
+    }
+
+    /// False if the thread is gone.
+    pub(crate) fn serve(&self, serve: Serve) -> bool {
+        self.commands.send(serve).is_ok()
+    }
+
+    /// Waits for the thread's end, after its last connection's.
+    pub(crate) fn join(self) {
+        let Self { commands, thread } = self;
+        drop(commands);
+        if let Some(thread) = thread {
+            // A panic of a worker was reported when it happened.
+            let _ = thread.join();
+        }
+    }
+}
