@@ -117,8 +117,15 @@ const REGEX_START: Family = Family {
 
 /// Literal at the start, and a pattern that takes an engine.
 const REGEX_ENGINE: Family = Family {
-    rule: |at| path(PathMatch::Regex { pattern: format!("/api/service-{at}/(v[0-9]+/)+.*[0-9]") }),
-    request: |at| Request { path: format!("/api/service-{at}/v2/items/17"), user: String::new() },
+    rule: |at| {
+        path(PathMatch::Regex {
+            pattern: format!("/api/service-{at}/(v[0-9]+/)+.*[0-9]"),
+        })
+    },
+    request: |at| Request {
+        path: format!("/api/service-{at}/v2/items/17"),
+        user: String::new(),
+    },
 };
 
 /// Literal at the end, which tells them apart.
