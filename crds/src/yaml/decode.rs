@@ -80,7 +80,7 @@ fn failed(object: Option<ObjectKey>, problems: Problems<'_>) -> Outcome {
     let mut errors = problems.errors;
     errors.sort_by_key(|error| (error.position.offset, !error.syntax));
     errors.truncate(MAX_ERRORS);
-    Outcome::Failed(Failure { object, errors })
+    Outcome::Failed(Failure { object, guessed: false, errors })
 }
 
 fn word(fields: &mut Map<String, Value>, name: &str, problems: &mut Problems<'_>) -> Option<String> {

@@ -13,7 +13,7 @@ pub(super) fn too_large(chunk: Chunk<'_>) -> Document {
 
 pub(super) fn syntax(chunk: Chunk<'_>, error: ReadError) -> Document {
     let spans = Spans::new(SpanNode { value: start_of(chunk), ..SpanNode::default() });
-    let failure = Failure { object: guess_identity(chunk.text), errors: vec![error] };
+    let failure = Failure { object: guess_identity(chunk.text), guessed: true, errors: vec![error] };
     Document { spans, outcome: Outcome::Failed(failure) }
 }
 

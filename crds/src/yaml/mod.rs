@@ -50,6 +50,8 @@ pub enum Outcome {
 pub struct Failure {
     /// Which object it would have been, where that much could be read.
     pub object: Option<ObjectKey>,
+    /// Whether the name is a guess, because the text has no structure that could be trusted.
+    pub guessed: bool,
     /// Never empty.
     pub errors: Vec<ReadError>,
 }
