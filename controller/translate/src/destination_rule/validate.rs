@@ -1,0 +1,346 @@
+//! What is checked about a DestinationRule (docs/semantics.md §4.10).
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crds::{
+    ClientTlsMode, ClientTlsSettings, ConnectionKeepalive, ConnectionPoolSettings, DestinationRule, H2UpgradePolicy,
+    HttpSettings, OutlierDetection, PortTrafficPolicy, ProxyProtocol, RetryBudget, Subset, TcpKeepalive, TcpSettings,
+    TrafficPolicy, TunnelSettings,
+};
+
+use super::balancer;
+use crate::hosts;
+use crate::report::Problem;
+use crate::scope::Scope;
+
+const MILLISECOND: Duration = Duration::from_millis(1);
+
+pub(crate) fn validate(spec: &DestinationRule, own: &str, at: &mut Scope<'_>) {
+    let DestinationRule { host, traffic_policy, subsets, export_to, workload_selector } = spec;
+    if host.is_empty() {
+        at.field("host").missing("a DestinationRule needs a host");
+    } else if let Err(problem) =
+        hosts::check_wildcard_name(host).or_else(|problem| if hosts::is_ip(host) { Ok(()) } else { Err(problem) })
+    {
+        at.field("host").invalid(host, problem.expected());
+    }
+    if let Some(policy) = traffic_policy {
+        validate_policy(policy, &mut at.field("trafficPolicy"));
+    }
+    let mut names = BTreeSet::new();
+    for (index, subset) in subsets.iter().enumerate() {
+        let Subset { name, labels, traffic_policy } = subset;
+        let mut at = at.item("subsets", index);
+        if !is_subset_name(name) {
+            at.field("name").invalid(name, "a subset's name: lower-case letters, digits and -, 63 characters at most");
+        } else if !names.insert(name) {
+            at.field("name").report(Problem::Duplicate { value: name.clone() });
+        }
+        validate_labels(labels, &mut at.field("labels"));
+        if let Some(policy) = traffic_policy {
+            validate_policy(policy, &mut at.field("trafficPolicy"));
+        }
+    }
+    crate::export::validate(export_to, own, false, at);
+    if let Some(selector) = workload_selector {
+        validate_labels(&selector.match_labels, &mut at.field("workloadSelector").field("matchLabels"));
+        let own_only = export_to.iter().all(|entry| entry == "." || entry == own);
+        if !own_only {
+            at.field("exportTo").conflict("a rule with a workloadSelector can be exported to its own namespace only");
+        }
+    }
+}
+
+fn is_subset_name(name: &str) -> bool {
+    hosts::is_label(name) && !name.bytes().any(|byte| byte.is_ascii_uppercase())
+}
+
+fn validate_labels(labels: &std::collections::BTreeMap<String, String>, at: &mut Scope<'_>) {
+    for (key, value) in labels {
+        if key.is_empty() || key.contains('*') {
+            at.invalid(key, "the name of a label");
+        }
+        if value.contains('*') || value.len() > 63 {
+            at.invalid(value, "the value of a label");
+        }
+    }
+}
+
+fn validate_policy(policy: &TrafficPolicy, at: &mut Scope<'_>) {
+    let TrafficPolicy {
+        load_balancer,
+        connection_pool,
+        outlier_detection,
+        tls,
+        port_level_settings,
+        tunnel,
+        proxy_protocol,
+        retry_budget,
+    } = policy;
+    if *policy == TrafficPolicy::default() {
+        at.missing("a traffic policy must have at least one field");
+        return;
+    }
+    if let Some(settings) = load_balancer {
+        balancer::validate(settings, outlier_detection.is_some(), &mut at.field("loadBalancer"));
+    }
+    if let Some(pool) = connection_pool {
+        validate_connection_pool(pool, &mut at.field("connectionPool"));
+    }
+    if let Some(outlier) = outlier_detection {
+        validate_outlier(outlier, &mut at.field("outlierDetection"));
+    }
+    if let Some(tls) = tls {
+        validate_tls(tls, &mut at.field("tls"));
+    }
+    for (index, entry) in port_level_settings.iter().enumerate() {
+        validate_port(entry, &mut at.item("portLevelSettings", index));
+    }
+    if let Some(TunnelSettings { protocol, target_host, target_port }) = tunnel {
+        let mut at = at.field("tunnel");
+        if let Some(protocol) = protocol.as_deref().filter(|protocol| !matches!(*protocol, "" | "CONNECT" | "POST")) {
+            at.field("protocol").invalid(protocol, "CONNECT or POST");
+        }
+        if target_host.is_empty() {
+            at.field("targetHost").missing("a tunnel needs a target host");
+        } else if hosts::check_name(target_host).is_err() && !hosts::is_ip(target_host) {
+            at.field("targetHost").invalid(target_host, "a host name or an IP address");
+        }
+        at.field("targetPort").port(*target_port);
+        at.not_supported("connections go to the destination directly");
+    }
+    if let Some(ProxyProtocol { version: _ }) = proxy_protocol {
+        let mut at = at.field("proxyProtocol");
+        if tunnel.is_some() {
+            at.conflict("tunnel and proxyProtocol exclude each other");
+        }
+        at.not_supported("the client's address is not announced");
+    }
+    if let Some(RetryBudget { percent, min_retry_concurrency, budget_interval }) = retry_budget {
+        let mut at = at.field("retryBudget");
+        if let Some(percent) = percent.filter(|percent| !(0.0..=100.0).contains(percent)) {
+            at.field("percent").invalid(&percent.to_string(), "a share from 0 to 100");
+        }
+        non_negative(*min_retry_concurrency, &mut at.field("minRetryConcurrency"));
+        if let Some(text) = budget_interval {
+            at.field("budgetInterval").duration(text);
+        }
+        at.not_supported("concurrent retries are not limited");
+    }
+}
+
+fn validate_port(entry: &PortTrafficPolicy, at: &mut Scope<'_>) {
+    let PortTrafficPolicy { port, load_balancer, connection_pool, outlier_detection, tls } = entry;
+    match port {
+        Some(port) => at.field("port").field("number").port(port.number),
+        None => at.field("port").missing("a port entry needs a port"),
+    }
+    if load_balancer.is_none() && connection_pool.is_none() && outlier_detection.is_none() && tls.is_none() {
+        at.missing("a port entry must have at least one policy");
+    }
+    if let Some(settings) = load_balancer {
+        balancer::validate(settings, outlier_detection.is_some(), &mut at.field("loadBalancer"));
+    }
+    if let Some(pool) = connection_pool {
+        validate_connection_pool(pool, &mut at.field("connectionPool"));
+    }
+    if let Some(outlier) = outlier_detection {
+        validate_outlier(outlier, &mut at.field("outlierDetection"));
+    }
+    if let Some(tls) = tls {
+        validate_tls(tls, &mut at.field("tls"));
+    }
+}
+
+/// Limits on connections; of these the timeouts and the choice of HTTP version are acted on.
+pub(crate) fn validate_connection_pool(pool: &ConnectionPoolSettings, at: &mut Scope<'_>) {
+    let ConnectionPoolSettings { tcp, http } = pool;
+    if tcp.is_none() && http.is_none() {
+        at.missing("a connection pool must have tcp or http settings");
+    }
+    if let Some(TcpSettings {
+        max_connections,
+        connect_timeout,
+        tcp_keepalive,
+        max_connection_duration,
+        idle_timeout,
+    }) = tcp
+    {
+        let mut at = at.field("tcp");
+        limit(*max_connections, "maxConnections", &mut at);
+        if let Some(text) = connect_timeout {
+            at.field("connectTimeout").duration_of_at_least(text, MILLISECOND);
+        }
+        if let Some(TcpKeepalive { probes, time, interval }) = tcp_keepalive {
+            let mut at = at.field("tcpKeepalive");
+            non_negative(*probes, &mut at.field("probes"));
+            for (name, text) in [("time", time), ("interval", interval)] {
+                if let Some(text) = text {
+                    at.field(name).duration(text);
+                }
+            }
+            at.not_supported("idle connections are probed as the system does");
+        }
+        if let Some(text) = max_connection_duration {
+            let mut at = at.field("maxConnectionDuration");
+            at.duration_of_at_least(text, MILLISECOND);
+            at.not_supported("connections live as long as they are used");
+        }
+        if let Some(text) = idle_timeout {
+            at.field("idleTimeout").duration(text);
+        }
+    }
+    if let Some(http) = http {
+        validate_http_settings(http, &mut at.field("http"));
+    }
+}
+
+fn validate_http_settings(http: &HttpSettings, at: &mut Scope<'_>) {
+    let HttpSettings {
+        http1_max_pending_requests,
+        http2_max_requests,
+        max_requests_per_connection,
+        max_retries,
+        idle_timeout,
+        h2_upgrade_policy,
+        use_client_protocol,
+        max_concurrent_streams,
+        http2_keep_alive,
+    } = http;
+    if *http == HttpSettings::default() {
+        at.missing("http settings must have at least one field");
+    }
+    for (name, value) in [
+        ("http1MaxPendingRequests", http1_max_pending_requests),
+        ("http2MaxRequests", http2_max_requests),
+        ("maxRequestsPerConnection", max_requests_per_connection),
+        ("maxRetries", max_retries),
+        ("maxConcurrentStreams", max_concurrent_streams),
+    ] {
+        limit(*value, name, at);
+    }
+    if let Some(text) = idle_timeout {
+        at.field("idleTimeout").duration(text);
+    }
+    if *use_client_protocol == Some(true) && *h2_upgrade_policy == H2UpgradePolicy::Upgrade {
+        at.field("useClientProtocol").conflict("useClientProtocol and h2UpgradePolicy UPGRADE exclude each other");
+    }
+    if let Some(ConnectionKeepalive { interval, timeout }) = http2_keep_alive {
+        let mut at = at.field("http2KeepAlive");
+        for (name, text) in [("interval", interval), ("timeout", timeout)] {
+            match text {
+                Some(text) => _ = at.field(name).duration(text),
+                None => at.field(name).missing("keep-alive needs an interval and a timeout"),
+            }
+        }
+        at.not_supported("connections are not pinged");
+    }
+}
+
+/// A limit that is checked and not yet acted on; 0 means the default and needs no report.
+fn limit(value: Option<i64>, name: &str, at: &mut Scope<'_>) {
+    let mut at = at.field(name);
+    non_negative(value, &mut at);
+    if value.is_some_and(|value| value > 0) {
+        at.not_supported("there is no limit");
+    }
+}
+
+fn non_negative(value: Option<i64>, at: &mut Scope<'_>) {
+    if let Some(value) = value {
+        at.range(value, 0, i64::from(u32::MAX));
+    }
+}
+
+fn validate_outlier(outlier: &OutlierDetection, at: &mut Scope<'_>) {
+    let OutlierDetection {
+        consecutive_errors,
+        split_external_local_origin_errors,
+        consecutive_local_origin_failures,
+        consecutive_gateway_errors,
+        consecutive_5xx_errors,
+        interval,
+        base_ejection_time,
+        max_ejection_percent,
+        min_health_percent,
+        outlier_detection_http_error_codes,
+    } = outlier;
+    if consecutive_errors.is_some() {
+        at.field("consecutiveErrors").report(Problem::Deprecated {
+            what: "consecutiveErrors",
+            instead: "it has no effect; use consecutive5xxErrors or consecutiveGatewayErrors",
+        });
+    }
+    if consecutive_local_origin_failures.is_some() && !split_external_local_origin_errors {
+        at.field("consecutiveLocalOriginFailures")
+            .conflict("consecutiveLocalOriginFailures needs splitExternalLocalOriginErrors: true");
+    }
+    for (name, value) in [
+        ("consecutiveErrors", consecutive_errors),
+        ("consecutiveLocalOriginFailures", consecutive_local_origin_failures),
+        ("consecutiveGatewayErrors", consecutive_gateway_errors),
+        ("consecutive5xxErrors", consecutive_5xx_errors),
+    ] {
+        non_negative(*value, &mut at.field(name));
+    }
+    for (name, text) in [("interval", interval), ("baseEjectionTime", base_ejection_time)] {
+        if let Some(text) = text {
+            at.field(name).duration_of_at_least(text, MILLISECOND);
+        }
+    }
+    for (name, value) in [("maxEjectionPercent", max_ejection_percent), ("minHealthPercent", min_health_percent)] {
+        if let Some(value) = value {
+            at.field(name).range(*value, 0, 100);
+        }
+    }
+    for (index, code) in outlier_detection_http_error_codes.iter().enumerate() {
+        at.item("outlierDetectionHttpErrorCodes", index).range(*code, 100, 599);
+    }
+    at.not_supported("no endpoint is ejected");
+}
+
+fn validate_tls(tls: &ClientTlsSettings, at: &mut Scope<'_>) {
+    let ClientTlsSettings {
+        mode,
+        client_certificate,
+        private_key,
+        ca_certificates,
+        credential_name,
+        subject_alt_names,
+        sni,
+        insecure_skip_verify,
+        ca_crl,
+    } = tls;
+    let given = |text: &Option<String>| text.as_deref().is_some_and(|text| !text.is_empty());
+    if *insecure_skip_verify == Some(true) {
+        let named = given(credential_name) && *mode == ClientTlsMode::Simple;
+        if given(ca_certificates) || named || !subject_alt_names.is_empty() {
+            at.field("insecureSkipVerify").conflict(
+                "insecureSkipVerify accepts any certificate; caCertificates, credentialName and subjectAltNames cannot stand beside it",
+            );
+        }
+    }
+    if given(credential_name) && (given(client_certificate) || given(private_key) || given(ca_certificates)) {
+        at.field("credentialName").conflict("credentialName and files exclude each other");
+    }
+    if given(credential_name) && given(ca_crl) {
+        at.field("caCrl").conflict("caCrl cannot stand beside credentialName; put the list into the secret");
+    }
+    if *mode == ClientTlsMode::Mutual && !given(credential_name) {
+        if !given(client_certificate) {
+            at.field("clientCertificate").missing("MUTUAL needs a client certificate or a credentialName");
+        }
+        if !given(private_key) {
+            at.field("privateKey").missing("MUTUAL needs a private key or a credentialName");
+        }
+    }
+    if let Some(sni) = sni.as_deref().filter(|sni| !sni.is_empty())
+        && hosts::check_name(sni).is_err()
+    {
+        at.field("sni").invalid(sni, "a host name");
+    }
+    if *mode != ClientTlsMode::Disable {
+        at.field("mode").not_supported("requests get 503 rather than being sent in the clear");
+    }
+}

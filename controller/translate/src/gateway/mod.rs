@@ -1,0 +1,182 @@
+//! All Gateways of the proxy together: which sockets it opens, which server serves which hosts there, and what the
+//! VirtualServices need to know of that (docs/semantics.md §2).
+
+mod listener;
+mod merge;
+mod port;
+mod tcp;
+mod tls;
+mod validate;
+
+use std::collections::BTreeMap;
+
+use crds::{Gateway, ObjectKey, ObjectKind, Server};
+use ir::{Listener, RouteTable, SecretName, ServerRank, TableName};
+
+use crate::report::Report;
+use crate::unit::{Context, Needed};
+use crate::world::{GatewayName, ServersByGateway, Typed, selects};
+
+pub(crate) use validate::validate;
+
+/// What the Gateways amount to.
+#[derive(Debug, Default)]
+pub(crate) struct Gateways {
+    pub(crate) listeners: Vec<Listener>,
+    pub(crate) tables: Vec<RouteTable>,
+    pub(crate) servers: ServersByGateway,
+    pub(crate) secrets: BTreeMap<SecretName, Vec<SecretUse>>,
+    /// Clusters of TCP servers.
+    pub(crate) needed: Needed,
+}
+
+/// A place that names a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SecretUse {
+    pub(crate) gateway: ObjectKey,
+    pub(crate) field: String,
+}
+
+/// A server that routes HTTP, as VirtualServices see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct BoundServer {
+    pub(crate) table: TableName,
+    pub(crate) rank: ServerRank,
+    /// The number written in the Gateway, which routes compare with (docs/semantics.md §2.3).
+    pub(crate) port: u16,
+    pub(crate) hosts: Vec<ServerHost>,
+    pub(crate) https_redirect: bool,
+}
+
+/// An entry of a server's `hosts`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct ServerHost {
+    /// Only VirtualServices of this namespace; any without.
+    pub(crate) namespace: Option<String>,
+    pub(crate) host: String,
+}
+
+impl ServerHost {
+    /// Whether a VirtualService of that namespace may use this entry.
+    pub(crate) fn admits(&self, namespace: &str) -> bool {
+        self.namespace.as_deref().is_none_or(|own| own == namespace)
+    }
+}
+
+/// A server on its way to a listener.
+struct Candidate<'a> {
+    gateway: Typed<'a, Gateway>,
+    index: usize,
+    server: &'a Server,
+    /// As written.
+    number: u16,
+    /// Where it listens.
+    port: u16,
+    protocol: ServerProtocol,
+    hosts: Vec<ServerHost>,
+}
+
+/// What a server's protocol and TLS settings make of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ServerProtocol {
+    Http,
+    Tcp,
+    /// HTTPS or TLS, terminated or not.
+    Tls,
+}
+
+impl Candidate<'_> {
+    fn gateway_name(&self) -> GatewayName {
+        GatewayName { namespace: self.gateway.meta.namespace.clone(), name: self.gateway.meta.name.clone() }
+    }
+
+    fn gateway_key(&self) -> ObjectKey {
+        self.gateway.key(ObjectKind::Gateway)
+    }
+
+    fn path(&self) -> String {
+        format!("spec.servers[{}]", self.index)
+    }
+
+    fn rank(&self) -> ServerRank {
+        ServerRank {
+            created: self.gateway.meta.created.unwrap_or(0),
+            name: self.gateway.meta.name.clone(),
+            namespace: self.gateway.meta.namespace.clone(),
+            index: u32::try_from(self.index).unwrap_or(u32::MAX),
+        }
+    }
+
+    fn bind(&self) -> Option<&str> {
+        self.server.bind.as_deref().filter(|bind| !bind.is_empty())
+    }
+}
+
+pub(crate) fn translate(context: &Context<'_>, reports: &mut Vec<Report>) -> Gateways {
+    let mut ports = merge::Ports::default();
+    for gateway in context.view.gateways() {
+        let selected = gateway.spec.selector.as_ref().is_none_or(|selector| selects(selector, &context.proxy.labels));
+        if !selected {
+            continue;
+        }
+        for (index, server) in gateway.spec.servers.iter().enumerate() {
+            if let Some(candidate) = candidate(context, gateway, index, server) {
+                ports.add(candidate, reports);
+            }
+        }
+    }
+    listener::build(context, ports, reports)
+}
+
+/// A server that can be programmed at all; `validate` reported the others.
+fn candidate<'a>(
+    context: &Context<'_>,
+    gateway: Typed<'a, Gateway>,
+    index: usize,
+    server: &'a Server,
+) -> Option<Candidate<'a>> {
+    let written = server.port.as_ref()?;
+    let number = u16::try_from(written.number).ok()?;
+    let is_unix = server.bind.as_deref().is_some_and(|bind| bind.starts_with("unix://"));
+    if (number == 0) != is_unix {
+        return None;
+    }
+    let protocol = match written.protocol.to_ascii_uppercase().as_str() {
+        "HTTP" | "HTTP2" | "GRPC" | "GRPC-WEB" | "HTTP_PROXY" => ServerProtocol::Http,
+        "HTTPS" | "TLS" => ServerProtocol::Tls,
+        "TCP" | "MONGO" | "REDIS" | "MYSQL" => ServerProtocol::Tcp,
+        _ => return None,
+    };
+    if protocol == ServerProtocol::Tls && server.tls.is_none() {
+        return None;
+    }
+    let hosts = hosts(&server.hosts, &gateway.meta.namespace);
+    if hosts.is_empty() {
+        return None;
+    }
+    let port = if is_unix { 0 } else { port::translate(context, number) };
+    Some(Candidate { gateway, index, server, number, port, protocol, hosts })
+}
+
+/// Reads host entries. `*/*` stands for all of them.
+fn hosts(written: &[String], own: &str) -> Vec<ServerHost> {
+    let any = || ServerHost { namespace: None, host: "*".to_owned() };
+    let mut hosts = Vec::with_capacity(written.len());
+    for entry in written {
+        let (namespace, host) = match entry.split_once('/') {
+            None => (None, entry.as_str()),
+            Some(("*", "*")) => return vec![any()],
+            Some(("*", host)) => (None, host),
+            Some((".", host)) => (Some(own.to_owned()), host),
+            Some((namespace, host)) => (Some(namespace.to_owned()), host),
+        };
+        if host.is_empty() {
+            continue;
+        }
+        let entry = ServerHost { namespace, host: host.to_owned() };
+        if !hosts.contains(&entry) {
+            hosts.push(entry);
+        }
+    }
+    hosts
+}

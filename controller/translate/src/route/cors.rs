@@ -1,0 +1,54 @@
+//! `corsPolicy`: checked, not yet applied (docs/semantics.md §3.13).
+
+use crds::CorsPolicy;
+
+use super::{headers, regex};
+use crate::scope::Scope;
+
+const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "OPTIONS", "TRACE"];
+
+pub(crate) fn validate(cors: &CorsPolicy, at: &mut Scope<'_>) {
+    let CorsPolicy {
+        allow_origin: _,
+        allow_origins,
+        allow_methods,
+        allow_headers,
+        expose_headers,
+        max_age,
+        allow_credentials: _,
+        unmatched_preflights: _,
+    } = cors;
+    for (index, origin) in allow_origins.iter().enumerate() {
+        let mut at = at.item("allowOrigins", index);
+        match origin.alternatives() {
+            1 => {}
+            0 => at.missing("an origin needs one of exact, prefix and regex"),
+            _ => at.conflict("only one of exact, prefix and regex is allowed"),
+        }
+        if origin.prefix.as_deref() == Some("") {
+            at.field("prefix").missing("a prefix cannot be empty here");
+        }
+        if let Some(pattern) = &origin.regex {
+            regex::validate(pattern, &mut at.field("regex"));
+        }
+    }
+    for (index, method) in allow_methods.iter().enumerate() {
+        if method != "*" && !METHODS.contains(&method.as_str()) {
+            at.item("allowMethods", index).invalid(method, "a method of HTTP, or *");
+        }
+    }
+    for (field, names) in [("allowHeaders", allow_headers), ("exposeHeaders", expose_headers)] {
+        for (index, name) in names.iter().enumerate() {
+            if name != "*" && !headers::is_field_name(name) {
+                at.item(field, index).invalid(name, "the name of a header, or *");
+            }
+        }
+    }
+    if let Some(text) = max_age {
+        let mut at = at.field("maxAge");
+        if at.duration(text).is_some_and(|age| age.subsec_nanos() != 0) {
+            at.invalid(text, "a number of whole seconds");
+        }
+    }
+    at.not_supported("responses carry no CORS headers, and preflights go to the destination");
+}

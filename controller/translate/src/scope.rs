@@ -1,0 +1,105 @@
+//! Where in an object one is, and the place to report what is found there.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use crds::ObjectKey;
+
+use crate::report::{Problem, Report};
+
+/// A field of an object, while it is being read.
+pub(crate) struct Scope<'a> {
+    object: &'a ObjectKey,
+    path: String,
+    reports: &'a mut Vec<Report>,
+}
+
+impl<'a> Scope<'a> {
+    pub(crate) fn new(object: &'a ObjectKey, path: impl Into<String>, reports: &'a mut Vec<Report>) -> Self {
+        Self { object, path: path.into(), reports }
+    }
+
+    /// The field of that name inside.
+    pub(crate) fn field(&mut self, name: &str) -> Scope<'_> {
+        let mut path = String::with_capacity(self.path.len() + name.len() + 1);
+        path.push_str(&self.path);
+        if !path.is_empty() {
+            path.push('.');
+        }
+        path.push_str(name);
+        Scope { object: self.object, path, reports: self.reports }
+    }
+
+    /// An item of the list of that name.
+    pub(crate) fn item(&mut self, name: &str, index: usize) -> Scope<'_> {
+        let mut inner = self.field(name);
+        let _ = write!(inner.path, "[{index}]");
+        inner
+    }
+
+    /// The value of a key in the map of that name.
+    pub(crate) fn entry(&mut self, name: &str, key: &str) -> Scope<'_> {
+        let mut inner = self.field(name);
+        let _ = write!(inner.path, "[{key}]");
+        inner
+    }
+
+    /// Reports about the whole of this place.
+    pub(crate) fn report(&mut self, problem: Problem) {
+        self.reports.push(Report { object: self.object.clone(), field: self.path.clone(), problem });
+    }
+
+    pub(crate) fn missing(&mut self, what: &'static str) {
+        self.report(Problem::Missing { what });
+    }
+
+    pub(crate) fn conflict(&mut self, what: &'static str) {
+        self.report(Problem::Conflict { what });
+    }
+
+    pub(crate) fn invalid(&mut self, value: &str, expected: &'static str) {
+        self.report(Problem::Invalid { value: value.to_owned(), expected });
+    }
+
+    pub(crate) fn no_effect(&mut self, why: &'static str) {
+        self.report(Problem::NoEffect { why });
+    }
+
+    /// Reports this field as one that is not acted on.
+    pub(crate) fn not_supported(&mut self, effect: &'static str) {
+        let field = self.path.rsplit('.').next().unwrap_or_default().to_owned();
+        self.report(Problem::NotSupportedYet { field, effect });
+    }
+
+    /// Reports a number outside of the range.
+    pub(crate) fn range(&mut self, value: i64, min: i64, max: i64) {
+        if value < min || value > max {
+            self.report(Problem::OutOfRange { value, min, max });
+        }
+    }
+
+    /// Reports a port number that cannot be one.
+    pub(crate) fn port(&mut self, value: i64) {
+        self.range(value, 1, 65535);
+    }
+
+    /// A duration, or nothing after a report.
+    pub(crate) fn duration(&mut self, text: &str) -> Option<Duration> {
+        match crds::duration::parse(text) {
+            Ok(duration) => Some(duration),
+            Err(source) => {
+                self.report(Problem::BadDuration { text: text.to_owned(), source });
+                None
+            }
+        }
+    }
+
+    /// Reports a duration that is below `least` or has a fraction of a millisecond, as Istio's webhook does.
+    pub(crate) fn duration_of_at_least(&mut self, text: &str, least: Duration) -> Option<Duration> {
+        let duration = self.duration(text)?;
+        if duration < least || duration.subsec_nanos() % 1_000_000 != 0 {
+            self.report(Problem::DurationTooShort { text: text.to_owned(), least });
+        }
+        Some(duration)
+    }
+}

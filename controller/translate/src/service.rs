@@ -1,0 +1,129 @@
+//! The registry: which service a host stands for, as this proxy sees it (docs/semantics.md §3.19).
+
+use crds::ServiceEntry;
+use crds::object::core::ServiceSpec;
+
+use crate::export::Exports;
+use crate::hosts;
+use crate::protocol::Protocol;
+use crate::service_entry;
+use crate::unit::Context;
+use crate::world::Typed;
+
+/// Says who sees a Kubernetes service, separated by commas.
+const EXPORT_TO: &str = "networking.istio.io/exportTo";
+
+/// A service that routes can name.
+pub(crate) struct Service<'a> {
+    pub(crate) host: String,
+    /// Short name, for metrics.
+    pub(crate) name: String,
+    pub(crate) namespace: &'a str,
+    pub(crate) ports: Vec<Port>,
+    pub(crate) source: Source<'a>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Port {
+    pub(crate) number: u16,
+    pub(crate) name: String,
+    pub(crate) protocol: Protocol,
+}
+
+/// What a service is made from.
+pub(crate) enum Source<'a> {
+    Kubernetes(Typed<'a, ServiceSpec>),
+    /// All of one namespace that define the host in the same way, oldest first. Never empty.
+    Entries(Vec<Typed<'a, ServiceEntry>>),
+}
+
+impl Service<'_> {
+    pub(crate) fn port(&self, number: u16) -> Option<&Port> {
+        self.ports.iter().find(|port| port.number == number)
+    }
+}
+
+/// The oldest visible service of that host; for an alias of a known service that service itself.
+pub(crate) fn find<'a>(context: &Context<'a>, host: &str) -> Option<Service<'a>> {
+    let service = find_named(context, host)?;
+    if let Source::Kubernetes(Typed { spec, .. }) = &service.source
+        && let Some(target) = external_name(spec)
+        && let Some(target) = find_named(context, target)
+    {
+        return Some(target);
+    }
+    Some(service)
+}
+
+fn find_named<'a>(context: &Context<'a>, host: &str) -> Option<Service<'a>> {
+    let kubernetes = kubernetes(context, host);
+    let entries = visible_entries(context, host);
+    match (kubernetes, entries.first()) {
+        (Some(service), Some(entry)) if entry.age() < service.age() => Some(of_entries(host, entries)),
+        (Some(service), _) => Some(of_kubernetes(host, service)),
+        (None, Some(_)) => Some(of_entries(host, entries)),
+        (None, None) => None,
+    }
+}
+
+fn kubernetes<'a>(context: &Context<'a>, host: &str) -> Option<Typed<'a, ServiceSpec>> {
+    let (name, namespace) = hosts::kubernetes_service(host)?;
+    let service = context.view.service(namespace, name)?;
+    let written: Vec<String> = match service.meta.annotations.get(EXPORT_TO) {
+        Some(text) => text.split(',').map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect(),
+        None => Vec::new(),
+    };
+    let exports = Exports::new(&written, &context.mesh.config.default_service_export_to);
+    exports.visible(namespace, &context.proxy.namespace).then_some(service)
+}
+
+fn visible_entries<'a>(context: &Context<'a>, host: &str) -> Vec<Typed<'a, ServiceEntry>> {
+    let default = &context.mesh.config.default_service_export_to;
+    let mut entries = context.view.entries_of(host);
+    entries.retain(|entry| {
+        Exports::new(&entry.spec.export_to, default).visible(&entry.meta.namespace, &context.proxy.namespace)
+    });
+    entries
+}
+
+fn of_kubernetes<'a>(host: &str, service: Typed<'a, ServiceSpec>) -> Service<'a> {
+    let ports = service.spec.ports.iter().flatten().filter_map(|port| {
+        let number = u16::try_from(port.port).ok().filter(|number| *number > 0)?;
+        let name = port.name.clone().unwrap_or_default();
+        let protocol = Protocol::of_service_port(port.protocol.as_deref(), port.app_protocol.as_deref(), &name, number);
+        (protocol != Protocol::Udp).then_some(Port { number, name, protocol })
+    });
+    Service {
+        host: host.to_owned(),
+        name: service.meta.name.clone(),
+        namespace: &service.meta.namespace,
+        ports: ports.collect(),
+        source: Source::Kubernetes(service),
+    }
+}
+
+fn of_entries<'a>(host: &str, mut entries: Vec<Typed<'a, ServiceEntry>>) -> Service<'a> {
+    let oldest = entries[0];
+    entries.retain(|entry| {
+        entry.meta.namespace == oldest.meta.namespace && entry.spec.resolution == oldest.spec.resolution
+    });
+    let mut ports: Vec<Port> = Vec::new();
+    for port in entries.iter().flat_map(|entry| &entry.spec.ports) {
+        let Some(port) = service_entry::port(port) else { continue };
+        if !ports.iter().any(|known| known.number == port.number) {
+            ports.push(port);
+        }
+    }
+    Service {
+        host: host.to_owned(),
+        name: host.to_owned(),
+        namespace: &oldest.meta.namespace,
+        ports,
+        source: Source::Entries(entries),
+    }
+}
+
+/// The name an ExternalName service stands for.
+pub(crate) fn external_name(spec: &ServiceSpec) -> Option<&str> {
+    spec.external_name.as_deref().filter(|_| spec.type_.as_deref() == Some("ExternalName"))
+}

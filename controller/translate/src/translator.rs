@@ -1,0 +1,325 @@
+//! Runs translations: all at first, later only those that looked at something that changed. Knows nothing of what they
+//! do.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use crds::{ObjectKey, ObjectKind};
+use ir::{ClusterName, Key, Resource, SecretName};
+
+use crate::ProxyScope;
+use crate::gateway::{self, SecretUse};
+use crate::mesh::{self, Mesh};
+use crate::report::{Problem, Report};
+use crate::unit::{Context, Needed, UnitId};
+use crate::world::{Changes, Lookup, ServersByGateway, View, World};
+use crate::{cluster, endpoints, secret, settings, virtual_service};
+
+/// What one proxy is told, kept up to date.
+#[derive(Debug)]
+pub struct Translator {
+    proxy: ProxyScope,
+    mesh: Mesh,
+    mesh_report: Option<Report>,
+    units: BTreeMap<UnitId, Unit>,
+    /// Who asked what.
+    askers: HashMap<Lookup, BTreeSet<UnitId>>,
+    servers: ServersByGateway,
+    secrets: BTreeMap<SecretName, Vec<SecretUse>>,
+    /// How many units name a cluster.
+    needed: BTreeMap<ClusterName, usize>,
+    started: bool,
+}
+
+/// A translation's last result.
+#[derive(Debug, Default)]
+struct Unit {
+    asked: BTreeSet<Lookup>,
+    resources: BTreeMap<Key, Resource>,
+    needed: Needed,
+    reports: Vec<Report>,
+}
+
+/// What one step changed.
+#[derive(Clone, Debug, Default)]
+pub struct Update {
+    pub changed: Vec<Resource>,
+    pub removed: Vec<Key>,
+    /// How many translations were run.
+    pub units_run: usize,
+    /// Whether [`Translator::reports`] yields something else than before.
+    pub reports_changed: bool,
+}
+
+impl Update {
+    /// Whether the proxy has nothing to do.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.changed.is_empty() && self.removed.is_empty()
+    }
+}
+
+impl Translator {
+    #[must_use]
+    pub fn new(proxy: ProxyScope) -> Self {
+        Self {
+            mesh: Mesh::new(crds::MeshConfig::default(), &proxy),
+            proxy,
+            mesh_report: None,
+            units: BTreeMap::new(),
+            askers: HashMap::new(),
+            servers: ServersByGateway::new(),
+            secrets: BTreeMap::new(),
+            needed: BTreeMap::new(),
+            started: false,
+        }
+    }
+
+    /// Follows the world. `changes` must say all that happened since the last call; the first call needs none.
+    pub fn update(&mut self, world: &World, changes: &Changes) -> Update {
+        let mut step = Step::default();
+        let everything = !self.started | self.read_mesh(world, changes, &mut step);
+        self.started = true;
+        if everything {
+            step.dirty.extend(self.units.keys().cloned());
+            step.dirty.extend([UnitId::Settings, UnitId::Gateways]);
+            step.dirty.extend(world.keys_of(ObjectKind::VirtualService).cloned().map(UnitId::Group));
+        }
+        for lookup in &changes.touched {
+            self.mark(lookup, &mut step);
+        }
+        for key in changes.objects.iter().filter(|key| key.kind == ObjectKind::VirtualService) {
+            step.dirty.insert(UnitId::Group(key.clone()));
+        }
+        // In this order, because each stage decides what the next ones have to do.
+        self.run(&UnitId::Settings, world, &mut step);
+        self.run(&UnitId::Gateways, world, &mut step);
+        while let Some(unit) = step.dirty.range(first_group()..).find(|unit| matches!(unit, UnitId::Group(_))).cloned()
+        {
+            self.run(&unit, world, &mut step);
+        }
+        while let Some(unit) = step.dirty.pop_first() {
+            step.dirty.insert(unit.clone());
+            self.run(&unit, world, &mut step);
+        }
+        step.finish()
+    }
+
+    /// Everything the proxy is told now.
+    pub fn resources(&self) -> impl Iterator<Item = &Resource> {
+        self.units.values().flat_map(|unit| unit.resources.values())
+    }
+
+    /// What is wrong with objects among the others; every problem once.
+    pub fn reports(&self) -> impl Iterator<Item = &Report> {
+        let mut seen = BTreeSet::new();
+        let all = self.mesh_report.iter().chain(self.units.values().flat_map(|unit| &unit.reports));
+        let mut unique: Vec<&Report> =
+            all.filter(|report| seen.insert((&report.object, &report.field, report.problem.to_string()))).collect();
+        unique.sort_by(|a, b| (&a.object, &a.field).cmp(&(&b.object, &b.field)));
+        unique.into_iter()
+    }
+
+    /// Reads MeshConfig again if it changed; tells whether everything depends on something new.
+    fn read_mesh(&mut self, world: &World, changes: &Changes, step: &mut Step) -> bool {
+        let key = mesh::object_key(&self.proxy);
+        if self.started && !changes.objects.contains(&key) {
+            return false;
+        }
+        let report = match mesh::read(world.get(&key).map(|object| &**object)) {
+            Ok(config) => {
+                let mesh = Mesh::new(config, &self.proxy);
+                let differs = mesh != self.mesh;
+                self.mesh = mesh;
+                step.reports_changed |= self.mesh_report.take().is_some();
+                return differs;
+            }
+            Err(report) => Some(*report),
+        };
+        step.reports_changed |= self.mesh_report != report;
+        self.mesh_report = report;
+        false
+    }
+
+    fn mark(&self, lookup: &Lookup, step: &mut Step) {
+        step.dirty.extend(self.askers.get(lookup).into_iter().flatten().cloned());
+    }
+
+    /// Runs a unit if it is due.
+    fn run(&mut self, id: &UnitId, world: &World, step: &mut Step) {
+        if !step.dirty.remove(id) {
+            return;
+        }
+        step.units_run += 1;
+        let servers = std::mem::take(&mut self.servers);
+        let context = Context { view: View::new(world, &servers), proxy: &self.proxy, mesh: &self.mesh };
+        let mut unit = Unit::default();
+        let mut gateways = None;
+        let mut exists = true;
+        match id {
+            UnitId::Settings => unit.put([Resource::Settings(settings::translate(&self.mesh, &self.proxy))]),
+            UnitId::Gateways => {
+                let mut made = gateway::translate(&context, &mut unit.reports);
+                unit.put(std::mem::take(&mut made.listeners).into_iter().map(Resource::Listener));
+                unit.put(std::mem::take(&mut made.tables).into_iter().map(Resource::RouteTable));
+                unit.needed = std::mem::take(&mut made.needed);
+                gateways = Some(made);
+            }
+            UnitId::Group(key) => {
+                exists = world.get(key).is_some();
+                let group = virtual_service::translate(&context, key, &mut unit.needed, &mut unit.reports);
+                unit.put(group.map(Resource::RouteGroup));
+            }
+            UnitId::Cluster(name) => {
+                exists = self.needed.contains_key(name);
+                let cluster = cluster::translate(&context, name, &mut unit.reports).filter(|_| exists);
+                unit.put(cluster.map(Resource::Cluster));
+            }
+            UnitId::Endpoints(name) => {
+                exists = self.needed.contains_key(name);
+                let endpoints = endpoints::translate(&context, name).filter(|_| exists);
+                unit.put(endpoints.map(Resource::Endpoints));
+            }
+            UnitId::Secret(name) => {
+                exists = self.secrets.contains_key(name);
+                let secret = self.secret(&context, name, &mut unit.reports).filter(|_| exists);
+                unit.put(secret);
+            }
+        }
+        unit.asked = context.view.into_asked();
+        self.servers = servers;
+        self.keep(id, unit, exists, step);
+        if let Some(made) = gateways {
+            self.adopt(made, step);
+        }
+    }
+
+    /// A certificate; a bad or deleted one leaves the last good one in use (docs/semantics.md §2.8).
+    fn secret(&self, context: &Context<'_>, name: &SecretName, reports: &mut Vec<Report>) -> Option<Resource> {
+        let object = secret::object_name(name.as_str());
+        let namespace = &self.proxy.namespace;
+        let last = || {
+            let unit = self.units.get(&UnitId::Secret(name.clone()))?;
+            unit.resources.values().next().cloned()
+        };
+        let Some(data) = context.view.secret(namespace, object) else {
+            for SecretUse { gateway, field } in self.secrets.get(name).into_iter().flatten() {
+                reports.push(Report {
+                    object: gateway.clone(),
+                    field: field.clone(),
+                    problem: Problem::UnknownSecret { secret: object.to_owned() },
+                });
+            }
+            return last();
+        };
+        match secret::translate(name, data) {
+            Ok(secret) => Some(Resource::Secret(secret)),
+            Err(problem) => {
+                let key = ObjectKey::new(ObjectKind::Secret, namespace, object);
+                reports.push(Report { object: key, field: "data".to_owned(), problem });
+                last()
+            }
+        }
+    }
+
+    /// Puts a unit's new result in place of the old one.
+    fn keep(&mut self, id: &UnitId, unit: Unit, exists: bool, step: &mut Step) {
+        let old = self.units.remove(id).unwrap_or_default();
+        for lookup in old.asked.difference(&unit.asked) {
+            if let Some(askers) = self.askers.get_mut(lookup) {
+                askers.remove(id);
+                if askers.is_empty() {
+                    self.askers.remove(lookup);
+                }
+            }
+        }
+        for lookup in unit.asked.difference(&old.asked).filter(|_| exists) {
+            self.askers.entry(lookup.clone()).or_default().insert(id.clone());
+        }
+        for name in unit.needed.difference(&old.needed) {
+            let count = self.needed.entry(name.clone()).or_insert(0);
+            *count += 1;
+            if *count == 1 {
+                step.dirty.extend([UnitId::Cluster(name.clone()), UnitId::Endpoints(name.clone())]);
+            }
+        }
+        for name in old.needed.difference(&unit.needed) {
+            if let Some(count) = self.needed.get_mut(name) {
+                *count -= 1;
+                if *count == 0 {
+                    self.needed.remove(name);
+                    step.dirty.extend([UnitId::Cluster(name.clone()), UnitId::Endpoints(name.clone())]);
+                }
+            }
+        }
+        step.reports_changed |= old.reports != unit.reports;
+        for key in old.resources.keys().filter(|key| !unit.resources.contains_key(*key)) {
+            step.removed.insert(key.clone());
+        }
+        for (key, resource) in &unit.resources {
+            if old.resources.get(key) != Some(resource) {
+                step.changed.insert(key.clone(), resource.clone());
+            }
+        }
+        if exists {
+            self.units.insert(id.clone(), unit);
+        } else {
+            for lookup in &unit.asked {
+                if let Some(askers) = self.askers.get_mut(lookup) {
+                    askers.remove(id);
+                    if askers.is_empty() {
+                        self.askers.remove(lookup);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes over what the Gateways' translation decided for others.
+    fn adopt(&mut self, made: gateway::Gateways, step: &mut Step) {
+        let differing: Vec<Lookup> = {
+            let names: BTreeSet<_> = self.servers.keys().chain(made.servers.keys()).collect();
+            let differs = names.into_iter().filter(|name| self.servers.get(*name) != made.servers.get(*name));
+            differs.map(|name| Lookup::Servers(name.clone())).collect()
+        };
+        self.servers = made.servers;
+        for lookup in &differing {
+            self.mark(lookup, step);
+        }
+        let names: BTreeSet<_> = self.secrets.keys().chain(made.secrets.keys()).cloned().collect();
+        for name in names {
+            if self.secrets.get(&name) != made.secrets.get(&name) {
+                step.dirty.insert(UnitId::Secret(name));
+            }
+        }
+        self.secrets = made.secrets;
+    }
+}
+
+impl Unit {
+    fn put(&mut self, resources: impl IntoIterator<Item = Resource>) {
+        self.resources.extend(resources.into_iter().map(|resource| (resource.key(), resource)));
+    }
+}
+
+/// Where groups begin in the order of units.
+fn first_group() -> UnitId {
+    UnitId::Group(ObjectKey::new(ObjectKind::Gateway, "", ""))
+}
+
+/// What an update has still to do, and what it did.
+#[derive(Default)]
+struct Step {
+    dirty: BTreeSet<UnitId>,
+    changed: BTreeMap<Key, Resource>,
+    removed: BTreeSet<Key>,
+    units_run: usize,
+    reports_changed: bool,
+}
+
+impl Step {
+    fn finish(self) -> Update {
+        let Self { dirty: _, changed, removed, units_run, reports_changed } = self;
+        let removed = removed.into_iter().filter(|key| !changed.contains_key(key)).collect();
+        Update { changed: changed.into_values().collect(), removed, units_run, reports_changed }
+    }
+}

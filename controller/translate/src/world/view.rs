@@ -1,0 +1,197 @@
+//! The world as one translation sees it: every question is written down, so that the translation is run again when an
+//! answer changes. This is the only way in.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crds::object::{SecretData, core, discovery};
+use crds::{Body, DestinationRule, Gateway, Meta, Object, ObjectKey, ObjectKind, ServiceEntry, VirtualService};
+
+use super::{GatewayName, Lookup, World};
+use crate::gateway::BoundServer;
+
+/// An object of a known kind.
+pub(crate) struct Typed<'a, T> {
+    pub(crate) meta: &'a Meta,
+    pub(crate) spec: &'a T,
+}
+
+impl<T> Clone for Typed<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Typed<'_, T> {}
+
+impl<'a, T> Typed<'a, T> {
+    /// The order of objects that compete; older comes first (docs/semantics.md §1.5).
+    pub(crate) fn age(&self) -> (i64, &'a str, &'a str) {
+        age(self.meta)
+    }
+
+    pub(crate) fn key(&self, kind: ObjectKind) -> ObjectKey {
+        ObjectKey::new(kind, &self.meta.namespace, &self.meta.name)
+    }
+}
+
+/// Objects that do not say when they were created count as equally old.
+pub(crate) fn age(meta: &Meta) -> (i64, &str, &str) {
+    (meta.created.unwrap_or(0), &meta.name, &meta.namespace)
+}
+
+pub(crate) type ServersByGateway = BTreeMap<GatewayName, Arc<Vec<BoundServer>>>;
+
+pub(crate) struct View<'a> {
+    world: &'a World,
+    servers: &'a ServersByGateway,
+    asked: RefCell<BTreeSet<Lookup>>,
+}
+
+impl<'a> View<'a> {
+    pub(crate) fn new(world: &'a World, servers: &'a ServersByGateway) -> Self {
+        Self { world, servers, asked: RefCell::default() }
+    }
+
+    /// Every question asked.
+    pub(crate) fn into_asked(self) -> BTreeSet<Lookup> {
+        self.asked.into_inner()
+    }
+
+    /// All Gateways, oldest first.
+    pub(crate) fn gateways(&self) -> Vec<Typed<'a, Gateway>> {
+        self.listed(Lookup::Gateways, |body| match body {
+            Body::Gateway(spec) => Some(&**spec),
+            _ => None,
+        })
+    }
+
+    /// Whether there is a Gateway of that name, selected or not.
+    pub(crate) fn has_gateway(&self, name: &GatewayName) -> bool {
+        self.object(&name.key()).is_some()
+    }
+
+    /// The servers of a Gateway that serve HTTP here.
+    pub(crate) fn servers(&self, gateway: &GatewayName) -> &'a [BoundServer] {
+        self.ask(Lookup::Servers(gateway.clone()));
+        self.servers.get(gateway).map_or(&[], |servers| servers.as_slice())
+    }
+
+    /// VirtualServices that name a Gateway, oldest first.
+    pub(crate) fn bound_to(&self, gateway: &GatewayName) -> Vec<Typed<'a, VirtualService>> {
+        self.listed(Lookup::BoundTo(gateway.clone()), virtual_service)
+    }
+
+    pub(crate) fn virtual_service(&self, namespace: &str, name: &str) -> Option<Typed<'a, VirtualService>> {
+        let object = self.object(&ObjectKey::new(ObjectKind::VirtualService, namespace, name))?;
+        Some(Typed { meta: &object.meta, spec: virtual_service(&object.body)? })
+    }
+
+    /// DestinationRules of a namespace for exactly this host, oldest first.
+    pub(crate) fn rules_for(&self, namespace: &str, host: &str) -> Vec<Typed<'a, DestinationRule>> {
+        let lookup = Lookup::RulesFor { namespace: namespace.to_owned(), host: host.to_owned() };
+        self.listed(lookup, destination_rule)
+    }
+
+    /// DestinationRules of a namespace for wildcards, oldest first.
+    pub(crate) fn wildcard_rules(&self, namespace: &str) -> Vec<Typed<'a, DestinationRule>> {
+        self.listed(Lookup::WildcardRulesIn(namespace.to_owned()), destination_rule)
+    }
+
+    /// ServiceEntries that define this host, oldest first.
+    pub(crate) fn entries_of(&self, host: &str) -> Vec<Typed<'a, ServiceEntry>> {
+        self.listed(Lookup::EntriesOf(host.to_owned()), service_entry)
+    }
+
+    pub(crate) fn service(&self, namespace: &str, name: &str) -> Option<Typed<'a, core::ServiceSpec>> {
+        let object = self.object(&ObjectKey::new(ObjectKind::Service, namespace, name))?;
+        Some(Typed { meta: &object.meta, spec: service(&object.body)? })
+    }
+
+    /// Services of a namespace that select pods, oldest first.
+    pub(crate) fn selecting_services(&self, namespace: &str) -> Vec<Typed<'a, core::ServiceSpec>> {
+        self.listed(Lookup::SelectingIn(namespace.to_owned()), service)
+    }
+
+    /// ServiceEntries of a namespace that select workloads, oldest first.
+    pub(crate) fn selecting_entries(&self, namespace: &str) -> Vec<Typed<'a, ServiceEntry>> {
+        self.listed(Lookup::SelectingIn(namespace.to_owned()), service_entry)
+    }
+
+    /// EndpointSlices of a Service.
+    pub(crate) fn slices(&self, namespace: &str, service: &str) -> Vec<Typed<'a, discovery::EndpointSlice>> {
+        let lookup = Lookup::SlicesOf { namespace: namespace.to_owned(), service: service.to_owned() };
+        self.listed(lookup, |body| match body {
+            Body::EndpointSlice(slice) => Some(&**slice),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn secret(&self, namespace: &str, name: &str) -> Option<&'a SecretData> {
+        let object = self.object(&ObjectKey::new(ObjectKind::Secret, namespace, name))?;
+        match &object.body {
+            Body::Secret(data) => Some(data),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn pod(&self, namespace: &str, name: &str) -> Option<&'a Meta> {
+        Some(&self.object(&ObjectKey::new(ObjectKind::Pod, namespace, name))?.meta)
+    }
+
+    /// The pod with an address.
+    pub(crate) fn pod_at(&self, address: &str) -> Option<&'a Meta> {
+        let lookup = Lookup::PodAt(address.to_owned());
+        let key = self.world.found(&lookup).and_then(|keys| keys.first());
+        self.ask(lookup);
+        Some(&self.world.get(key?)?.meta)
+    }
+
+    fn object(&self, key: &ObjectKey) -> Option<&'a Object> {
+        self.ask(Lookup::Object(key.clone()));
+        self.world.get(key).map(|object| &**object)
+    }
+
+    fn listed<T>(&self, lookup: Lookup, pick: impl Fn(&'a Body) -> Option<&'a T>) -> Vec<Typed<'a, T>> {
+        let keys = self.world.found(&lookup);
+        let objects = keys.into_iter().flatten().filter_map(|key| self.world.get(key));
+        let mut found: Vec<Typed<'a, T>> =
+            objects.filter_map(|object| Some(Typed { meta: &object.meta, spec: pick(&object.body)? })).collect();
+        found.sort_by_key(Typed::age);
+        self.ask(lookup);
+        found
+    }
+
+    fn ask(&self, lookup: Lookup) {
+        self.asked.borrow_mut().insert(lookup);
+    }
+}
+
+fn virtual_service(body: &Body) -> Option<&VirtualService> {
+    match body {
+        Body::VirtualService(spec) => Some(spec),
+        _ => None,
+    }
+}
+
+fn destination_rule(body: &Body) -> Option<&DestinationRule> {
+    match body {
+        Body::DestinationRule(spec) => Some(spec),
+        _ => None,
+    }
+}
+
+fn service_entry(body: &Body) -> Option<&ServiceEntry> {
+    match body {
+        Body::ServiceEntry(spec) => Some(spec),
+        _ => None,
+    }
+}
+
+fn service(body: &Body) -> Option<&core::ServiceSpec> {
+    match body {
+        Body::Service(spec) => Some(spec),
+        _ => None,
+    }
+}
