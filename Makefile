@@ -1,0 +1,67 @@
+# Every command there is; CI calls the same ones. Steps longer than a line live in dev/.
+#
+#   make demo     build and run the demo: an HTTPS canary on this machine
+#   make test     install what is missing and run every test
+#   make help     the rest
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help demo build test test-rust test-docs compat golden lint fmt fmt-check doc deny layers charts bench bench-peers ci
+
+help: ## this list
+	@sed -nE 's/^([a-z-]+):.*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do printf '  make %-12s %s\n' "$$name" "$$what"; done
+
+demo: ## build and run the demo; DEMO='--no-traffic' passes options to `sluice run`
+	@dev/demo.sh $(DEMO)
+
+build: ## the binaries, optimised, in target/release
+	@dev/toolchain.sh
+	cargo build --release --locked --bins
+
+test: ## everything: unit, golden, wire, recorded cases of real Istio, the commands in the docs
+	@dev/toolchain.sh
+	@# All three even when one fails: one run tells everything that is wrong.
+	@$(MAKE) --no-print-directory --keep-going test-rust compat test-docs
+
+test-rust: ## unit, golden, property and wire tests
+	cargo test --workspace --locked
+
+test-docs: ## the commands in README.md and docs/
+	@dev/docs-test.sh
+
+compat: ## recorded cases of real Istio; GROUPS='^(merge|cors)/' picks some
+	@GROUPS_REGEX='$(GROUPS)' dev/compat.sh $(COMPAT)
+
+golden: ## rewrite the golden files of controller/translate; review the difference like code
+	UPDATE_GOLDEN=1 cargo test --locked -p translate
+
+lint: ## clippy with warnings as errors
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+fmt: ## format the code
+	cargo fmt --all
+
+fmt-check: ## is the code formatted
+	cargo fmt --all --check
+
+doc: ## the API documentation, with warnings as errors
+	RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps --locked
+
+deny: ## licences, advisories, duplicate versions, who may name which crate
+	@dev/deny.sh
+
+layers: ## which crate may link what
+	@dev/layers.sh
+
+charts: ## the Helm charts
+	@dev/charts.sh
+
+bench: ## micro benchmarks: router, compile, translate
+	cargo bench --locked -p sluice-benches
+
+bench-peers: ## the gateway beside nginx, HAProxy and Envoy; BENCH='--suites h1 --rounds 3' passes options
+	@benches/peers/bench.sh $(BENCH)
+
+ci: ## what a change must pass
+	@dev/ci.sh
