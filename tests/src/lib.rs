@@ -1,1 +1,11 @@
-//! stub
+//! What tests of more than one crate share: a real controller and a real gateway in process on free ports, backends
+//! that say what they saw, clients that show every byte.
+
+pub mod backend;
+pub mod client;
+pub mod edge;
+pub mod pki;
+
+pub use backend::Backend;
+pub use client::{H1, Reply};
+pub use edge::Edge;
