@@ -231,6 +231,28 @@ fn links_out_of_the_directory_are_followed() {
 }
 
 #[test]
+fn a_file_with_two_names_is_one_file() {
+    let directory = directory_with(&[("a.yaml", &entry("a", "one"))]);
+    symlink("a.yaml", directory.path().join("b.yaml")).unwrap();
+    let mut follower = Follower::new(&[directory.path(), &directory.path().join("a.yaml")]);
+    assert_eq!(follower.files.len(), 1);
+    symlink("a.yaml", directory.path().join("c.yaml")).unwrap();
+    fs::write(directory.path().join("a.yaml"), entry("a", "two")).unwrap();
+    assert_eq!(follower.settle(), ["a.yaml=two"]);
+}
+
+#[test]
+fn a_mesh_config_file_stands_for_its_config_map() {
+    let directory = directory_with(&[("mesh", "accessLogFile: /dev/stdout\n")]);
+    let file = source::MeshConfigFile { path: directory.path().join("mesh"), namespace: "istio-system".to_owned() };
+    let found = source::read(&Paths { objects: Vec::new(), mesh_config: Some(file) }).unwrap();
+    let Content::Text { documents, .. } = &found[0].content else { panic!() };
+    let crds::yaml::Outcome::Object(object) = &documents[0].outcome else { panic!() };
+    assert_eq!(object.key().to_string(), "ConfigMap istio-system/istio");
+    assert_eq!(documents[0].spans.locate("data.mesh.accessLogFile").column, 16);
+}
+
+#[test]
 fn what_cannot_be_read_is_told() {
     let directory = directory_with(&[("a.yaml", &entry("a", "one"))]);
     let mut follower = Follower::new(&[directory.path()]);

@@ -132,7 +132,7 @@ impl Files {
             affected.tree = true;
         }
         for seen in self.seen_directories.get(parent).into_iter().flatten() {
-            let path = seen.join(name);
+            let path = plain(&seen.join(name));
             if names::is_visible(name) && (self.directories.contains(&path) || path.is_dir()) {
                 affected.tree = true;
             } else if names::is_object_file(name) {
@@ -172,6 +172,9 @@ impl Files {
 
     /// Reads one file, whatever its time stamp says.
     pub(super) fn look(&mut self, path: &Path, trust: Trust, found: &mut Found) {
+        if !self.known.contains_key(path) && self.is_other_name(path) {
+            return;
+        }
         let read = SystemTime::now();
         match read_text(path) {
             Ok(text) => self.found_text(path, text, read, trust, found),
@@ -224,6 +227,11 @@ impl Files {
         found.changes.push(FileChange { path: path.to_owned(), content: Content::Text { text, documents } });
     }
 
+    /// Whether a path leads to a file that is known under another one.
+    fn is_other_name(&self, path: &Path) -> bool {
+        fs::canonicalize(path).is_ok_and(|real| self.seen_files.contains_key(&real))
+    }
+
     fn mesh_config_of(&self, path: &Path) -> Option<MeshConfigFile> {
         self.roots.iter().find(|root| root.path == *path).and_then(|root| root.mesh_config.clone())
     }
@@ -259,7 +267,10 @@ impl Files {
         for root in &self.roots {
             walk.visit(&root.path);
         }
-        let Walk { files, directories } = walk;
+        let Walk { mut files, directories } = walk;
+        // One file under several names is one file; the first name is used.
+        let mut taken = BTreeSet::new();
+        files.retain(|_, real| taken.insert(real.clone()));
         let gone = self.known.keys().filter(|path| !files.contains_key(*path)).cloned().collect();
         for (path, real) in files {
             match self.known.get(&path) {
@@ -294,7 +305,8 @@ impl Walk {
     /// A path somebody named is read whatever its name is.
     fn visit(&mut self, path: &Path) {
         let Ok(metadata) = fs::metadata(path) else { return };
-        let Ok(real) = fs::canonicalize(path) else { return };
+        // A pipe (`<(helm template …)`) has no real path.
+        let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         if metadata.is_dir() {
             self.directory(path, real, &mut Vec::new());
         } else {
@@ -316,17 +328,18 @@ impl Walk {
                 continue;
             }
             let Ok(kind) = entry.file_type() else { continue };
-            let path = path.join(&name);
+            let path = plain(&path.join(&name));
             // Only links need to be resolved; with ten thousand files this is what the time goes into.
-            let (is_dir, real) = if kind.is_symlink() {
+            let (kind, real) = if kind.is_symlink() {
                 let (Ok(metadata), Ok(real)) = (fs::metadata(&path), fs::canonicalize(&path)) else { continue };
-                (metadata.is_dir(), real)
+                (metadata.file_type(), real)
             } else {
-                (kind.is_dir(), real.join(&name))
+                (kind, real.join(&name))
             };
-            if is_dir {
+            // Reading a pipe or a device somebody left here could take forever.
+            if kind.is_dir() {
                 self.directory(&path, real, above);
-            } else if names::is_object_file(&name) {
+            } else if kind.is_file() && names::is_object_file(&name) {
                 self.files.insert(path, real);
             }
         }

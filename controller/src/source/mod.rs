@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use crds::yaml::{self, Document};
+use crds::yaml::{self, Document, Spans};
 
 pub use watch::{FileSource, Watching};
 
@@ -99,7 +99,7 @@ fn mesh_config_documents(text: &str, namespace: &str) -> Vec<Document> {
     if documents.iter().any(is_config_map) {
         return documents;
     }
-    let spans = documents.into_iter().next().map(|document| document.spans).unwrap_or_default();
+    let spans = yaml::read_mesh_config(text).map(|read| Spans::of_mesh_config(&read.spans)).unwrap_or_default();
     let meta = Meta { name: "istio".to_owned(), namespace: namespace.to_owned(), ..Meta::default() };
     let data = [("mesh".to_owned(), text.to_owned())].into();
     let object = Object { meta, body: Body::ConfigMap(ConfigMap { data }) };
@@ -108,5 +108,8 @@ fn mesh_config_documents(text: &str, namespace: &str) -> Vec<Document> {
 
 /// A path as people write it: without a leading `./`.
 fn plain(path: &Path) -> PathBuf {
-    path.strip_prefix("./").unwrap_or(path).to_owned()
+    match path.strip_prefix("./") {
+        Ok(rest) if !rest.as_os_str().is_empty() => rest.to_owned(),
+        Ok(_) | Err(_) => path.to_owned(),
+    }
 }

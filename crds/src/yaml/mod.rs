@@ -4,6 +4,7 @@
 mod decode;
 mod failure;
 mod mesh;
+mod nested;
 mod scalar;
 mod spans;
 mod split;
@@ -90,6 +91,7 @@ pub fn read(text: &str) -> Vec<Document> {
             documents.push(failure::syntax(chunk, error));
         }
     }
+    documents.iter_mut().for_each(|document| nested::locate_mesh_config(document, text));
     documents
 }
 

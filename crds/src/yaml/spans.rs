@@ -18,7 +18,7 @@ pub struct Position {
 /// The positions of a document's fields, in the document's shape.
 #[derive(Clone, Debug, Default)]
 pub struct Spans {
-    root: Arc<SpanNode>,
+    pub(super) root: Arc<SpanNode>,
 }
 
 #[derive(Debug, Default)]

@@ -315,6 +315,22 @@ fn mesh_config_lists_what_it_does_not_know() {
 }
 
 #[test]
+fn mesh_config_in_a_config_map_is_located() {
+    let text = "# é\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: istio, namespace: istio-system}\ndata:\n  other: x\n  mesh: |-\n\n    connectTimeout: 10é\n    defaultConfig:\n      gatewayTopology: {numTrustedProxies: 2}\n";
+    let document = &read(text)[0];
+    let at = |path: &str| {
+        let position = document.spans.locate(path);
+        (position.line, position.column, &text[position.offset..position.offset + position.length])
+    };
+    assert_eq!(at("data.mesh.connectTimeout"), (9, 21, "10é"));
+    assert_eq!(at("data.mesh.defaultConfig.gatewayTopology.numTrustedProxies"), (11, 44, "2"));
+    assert_eq!(at("data.mesh.none"), (7, 3, "mesh"));
+    assert_eq!(at("data.other"), (6, 10, "x"));
+    let inner = read_mesh_config("connectTimeout: 1\n").unwrap();
+    assert_eq!(Spans::of_mesh_config(&inner.spans).locate("data.mesh.connectTimeout").column, 17);
+}
+
+#[test]
 fn kinds_know_their_own_names() {
     for kind in ObjectKind::ALL {
         assert!(!kind.versions().is_empty() && kind.to_string() == kind.as_str());
