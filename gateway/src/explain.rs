@@ -13,6 +13,8 @@ pub struct Question<'a> {
     pub method: &'a str,
     /// `http` or `https`.
     pub scheme: &'a str,
+    /// What the client says in SNI, for https.
+    pub server_name: &'a str,
     /// Host, with port where the client would send one.
     pub authority: &'a str,
     /// Path and query.
@@ -109,8 +111,7 @@ pub fn explain(table: &Table, listener: &Listener, question: &Question<'_>) -> E
         if listener.tls.is_empty() {
             return explanation;
         }
-        let name = router::host_of(question.authority.as_bytes());
-        let Some(found) = listener.tls.find(&name) else {
+        let Some(found) = listener.tls.find(question.server_name.as_bytes()) else {
             explanation.verdict = Verdict::HandshakeClosed("no server of the listener has that name");
             return explanation;
         };
@@ -183,7 +184,7 @@ fn head_of(question: &Question<'_>) -> RequestHead {
     for (name, value) in question.headers {
         fields.push(name.as_bytes(), value.as_bytes());
     }
-    let Question { method, scheme, authority, target, headers: _ } = question;
+    let Question { method, scheme, server_name: _, authority, target, headers: _ } = question;
     RequestHead::new(
         Protocol::Http11,
         fields,

@@ -31,17 +31,18 @@ impl Group {
         cache: &mut RegexCache,
         mut cluster: impl FnMut(&ir::ClusterName) -> ClusterId,
     ) -> Result<Self, RouteError> {
-        let ir::RouteGroup { name: _, precedence, bindings, route_lists } = group;
+        let ir::RouteGroup { name, precedence, bindings, route_lists } = group;
         if let Some(binding) = bindings.iter().find(|binding| binding.routes >= route_lists.len()) {
             return Err(RouteError::NoSuchList { index: binding.routes, count: route_lists.len() });
         }
+        let name: Arc<str> = name.as_str().into();
         let mut lists = Vec::with_capacity(route_lists.len());
         for list in route_lists {
             let mut rules = Vec::with_capacity(list.len());
             for route in list {
                 let matcher = Matcher::compile_with(&route.matches, cache)
                     .map_err(|source| RouteError::Match { route: route.name.clone(), source })?;
-                let compiled = Route::compile(route, &mut cluster)?;
+                let compiled = Route::compile(route, &name, &mut cluster)?;
                 rules.push(Rule { matcher: Arc::new(matcher), route: Arc::new(compiled), catch_all: route.catch_all });
             }
             lists.push(rules.into());

@@ -12,6 +12,8 @@ use crate::table::ClusterId;
 /// What a matching request gets.
 #[derive(Debug)]
 pub struct Route {
+    /// Of the group it comes from, for explanations.
+    pub group: Arc<str>,
     /// For logs; empty = none.
     pub name: Arc<str>,
     pub(crate) action: Action,
@@ -149,6 +151,7 @@ impl Destination {
 impl Route {
     pub(crate) fn compile(
         route: &ir::Route,
+        group: &Arc<str>,
         cluster: &mut impl FnMut(&ir::ClusterName) -> ClusterId,
     ) -> Result<Self, RouteError> {
         let action = match &route.action {
@@ -160,7 +163,7 @@ impl Route {
             }
             ir::RouteAction::Forward(forward) => Action::Forward(Forward::compile(forward, &route.name, cluster)?),
         };
-        Ok(Self { name: route.name.as_str().into(), action })
+        Ok(Self { group: Arc::clone(group), name: route.name.as_str().into(), action })
     }
 
     #[must_use]
