@@ -1,24 +1,27 @@
 //! One step from changed files to changed resources, without waiting for anything: store, world, translation, and what
 //! of the result the proxy does not have yet.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use ir::{Delta, Key};
-use translate::{ProxyScope, Translator, World};
+use crds::ObjectKey;
+use ir::{Delta, Encoded, Key};
+use translate::{ProxyScope, Update, World};
 
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Severity};
 use crate::event::Event;
 use crate::routes::RouteMarks;
 use crate::source::FileChange;
 use crate::store::{Adjust, PlacedReports, Store, StoreChange};
+use crate::translation::{Advance, Translation};
 
 /// The control plane of one proxy.
 #[derive(Debug)]
 pub struct Engine {
     store: Store,
-    world: World,
-    translator: Translator,
+    translation: Translation,
+    /// Objects whose latest version could not be translated.
+    failed: BTreeSet<ObjectKey>,
     /// Versions the proxy has.
     sent: HashMap<Key, Arc<str>>,
     routes: RouteMarks,
@@ -41,8 +44,8 @@ impl Engine {
     pub fn new(proxy: ProxyScope, adjust: Option<Adjust>) -> Self {
         Self {
             store: Store::new(adjust),
-            world: World::default(),
-            translator: Translator::new(proxy),
+            translation: Translation::new(proxy),
+            failed: BTreeSet::new(),
             sent: HashMap::new(),
             routes: RouteMarks::default(),
             placed: PlacedReports::default(),
@@ -58,25 +61,20 @@ impl Engine {
         let StoreChange { changes, added, changed, removed, held } = self.store.apply(changes);
         let first = !std::mem::replace(&mut self.started, true);
         let mut event = Event { first, added, changed, removed, held, ..Event::default() };
-        let mut delta = Delta::default();
-        let (world, changes) = self.world.apply(changes);
-        self.world = world;
-        if first || !changes.is_empty() {
-            let update = self.translator.update(&self.world, &changes);
-            event.units_run = update.units_run;
-            self.reports_changed |= update.reports_changed;
-            event.routes = self.routes.update(update.changed.iter(), update.removed.iter());
-            for resource in &update.changed {
-                let encoded = ir::codec::encode(resource);
-                let before = self.sent.insert(encoded.key.clone(), Arc::clone(&encoded.version));
-                if before.as_ref() != Some(&encoded.version) {
-                    delta.changed.push(encoded);
-                }
-            }
-            delta.removed = update.removed.into_iter().filter(|key| self.sent.remove(key).is_some()).collect();
-        } else {
-            event.routes = self.routes.update(std::iter::empty(), std::iter::empty());
+        for key in event.added.iter().chain(&event.changed).chain(&event.removed) {
+            self.failed.remove(key);
         }
+        let Advance { updates, failed } = self.translation.advance(changes);
+        self.failed.extend(failed);
+        let mut outgoing = Outgoing::default();
+        for update in updates {
+            event.units_run += update.units_run;
+            event.routes.add(self.routes.update(&update));
+            self.reports_changed |= update.reports_changed;
+            outgoing.take(update, &mut self.sent);
+        }
+        event.routes.total = self.routes.total();
+        let delta = outgoing.finish();
         event.resources_changed = delta.changed.len();
         event.resources_removed = delta.removed.len();
         Step { delta, event }
@@ -85,10 +83,15 @@ impl Engine {
     /// Finds what is wrong after a step, and tells what of it is new and what is not wrong any more.
     pub fn judge(&mut self, event: &mut Event) {
         if std::mem::take(&mut self.reports_changed) || self.placed.is_outdated(&self.store) {
-            self.placed.update(&self.store, self.translator.reports());
+            self.placed.update(&self.store, self.translation.reports());
         }
         let mut problems = self.store.problems();
         problems.extend(self.placed.diagnostics().cloned());
+        problems.extend(self.failed.iter().map(|key| {
+            let message =
+                "this version could not be translated, which is a bug in Sluice; the one before stays in force";
+            Diagnostic::new(Severity::Error, "InternalError", message).about(key, "")
+        }));
         problems.sort_by(Diagnostic::in_order);
         problems.dedup();
         let known: HashSet<_> = self.problems.iter().map(Diagnostic::essence).collect();
@@ -113,6 +116,36 @@ impl Engine {
     /// The objects in force.
     #[must_use]
     pub fn world(&self) -> &World {
-        &self.world
+        self.translation.world()
+    }
+}
+
+/// What goes to the proxy: only what it does not have.
+#[derive(Default)]
+struct Outgoing {
+    changed: BTreeMap<Key, Encoded>,
+    removed: BTreeSet<Key>,
+}
+
+impl Outgoing {
+    fn take(&mut self, update: Update, sent: &mut HashMap<Key, Arc<str>>) {
+        for resource in &update.changed {
+            let encoded = ir::codec::encode(resource);
+            let before = sent.insert(encoded.key.clone(), Arc::clone(&encoded.version));
+            if before.as_ref() != Some(&encoded.version) {
+                self.removed.remove(&encoded.key);
+                self.changed.insert(encoded.key.clone(), encoded);
+            }
+        }
+        for key in update.removed {
+            if sent.remove(&key).is_some() {
+                self.changed.remove(&key);
+                self.removed.insert(key);
+            }
+        }
+    }
+
+    fn finish(self) -> Delta {
+        Delta { changed: self.changed.into_values().collect(), removed: self.removed.into_iter().collect() }
     }
 }

@@ -45,6 +45,15 @@ pub struct RouteEffect {
     pub total: usize,
 }
 
+impl RouteEffect {
+    pub(crate) fn add(&mut self, other: Self) {
+        let Self { added, changed, removed, total: _ } = other;
+        self.added += added;
+        self.changed += changed;
+        self.removed += removed;
+    }
+}
+
 impl Event {
     /// Whether there is nothing to tell.
     #[must_use]

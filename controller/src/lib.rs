@@ -9,6 +9,7 @@ mod event;
 mod routes;
 pub mod source;
 mod store;
+mod translation;
 
 pub use app::{Controller, Options, StartError};
 pub use diagnostic::{Diagnostic, Excerpt, Severity};

@@ -5,6 +5,7 @@ use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash as _, Hasher as _};
 
 use ir::{Resource, RouteGroup};
+use translate::Update;
 
 use crate::event::RouteEffect;
 
@@ -16,24 +17,25 @@ pub(crate) struct RouteMarks {
 }
 
 impl RouteMarks {
-    pub(crate) fn update<'a>(
-        &mut self,
-        changed: impl Iterator<Item = &'a Resource>,
-        removed: impl Iterator<Item = &'a ir::Key>,
-    ) -> RouteEffect {
+    /// What an update did; `total` is left to [`RouteMarks::total`].
+    pub(crate) fn update(&mut self, update: &Update) -> RouteEffect {
         let mut effect = RouteEffect::default();
-        for resource in changed {
+        for resource in &update.changed {
             let Resource::RouteGroup(group) = resource else { continue };
             let marks = marks(group);
             let before = self.groups.insert(group.name.clone(), marks.clone()).unwrap_or_default();
             self.compare(&before, &marks, &mut effect);
         }
-        for key in removed.filter(|key| key.kind == ir::Kind::RouteGroup) {
+        for key in update.removed.iter().filter(|key| key.kind == ir::Kind::RouteGroup) {
             let before = self.groups.remove(&*key.name).unwrap_or_default();
             self.compare(&before, &[], &mut effect);
         }
-        effect.total = self.total;
         effect
+    }
+
+    /// How many routes there are.
+    pub(crate) fn total(&self) -> usize {
+        self.total
     }
 
     fn compare(&mut self, before: &[u64], after: &[u64], effect: &mut RouteEffect) {

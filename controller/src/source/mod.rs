@@ -99,7 +99,7 @@ fn mesh_config_documents(text: &str, namespace: &str) -> Vec<Document> {
     if documents.iter().any(is_config_map) {
         return documents;
     }
-    let spans = yaml::read_mesh_config(text).map(|read| Spans::of_mesh_config(&read.spans)).unwrap_or_default();
+    let spans = yaml::mesh_config_spans(text).map(|spans| Spans::of_mesh_config(&spans)).unwrap_or_default();
     let meta = Meta { name: "istio".to_owned(), namespace: namespace.to_owned(), ..Meta::default() };
     let data = [("mesh".to_owned(), text.to_owned())].into();
     let object = Object { meta, body: Body::ConfigMap(ConfigMap { data }) };

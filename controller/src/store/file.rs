@@ -9,7 +9,8 @@ use crds::yaml::{Document, Failure, Outcome, Position};
 use translate::{Severity as ReportSeverity, validate};
 
 use super::Adjust;
-use super::claim::{self, Claim};
+use super::claim::Claim;
+use super::mesh_config;
 use crate::diagnostic::{Diagnostic, Severity, may_show};
 use crate::source::Content;
 
@@ -111,9 +112,10 @@ impl FileState {
                 let mut good = true;
                 for report in validate(&object) {
                     good &= report.problem.severity() != ReportSeverity::Error;
-                    let position = spans.locate(&report.field);
-                    let problem = claim::diagnostic(&report).at(path, text, position, may_show(Some(&key), text));
-                    self.problems.push(problem);
+                    for problem in mesh_config::diagnostics(&report, &object) {
+                        let position = spans.locate(&problem.field);
+                        self.problems.push(problem.at(path, text, position, may_show(Some(&key), text)));
+                    }
                 }
                 let claim = if good { Claim::good(index, name, Arc::new(object)) } else { Claim::bad(index, name) };
                 self.keys.insert(key.clone());

@@ -3,6 +3,7 @@
 
 mod claim;
 mod file;
+mod mesh_config;
 mod placed;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};

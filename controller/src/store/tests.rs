@@ -157,3 +157,23 @@ fn objects_can_be_adjusted_before_they_are_judged() {
     let key = ObjectKey::new(crds::ObjectKind::ServiceEntry, "shop", "a");
     assert!(store.get(&key).unwrap().meta.labels.is_empty());
 }
+
+#[test]
+fn mistakes_in_a_mesh_config_have_their_own_places() {
+    let mut store = Store::default();
+    let head = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: istio, namespace: istio-system}\ndata:\n  mesh: |\n";
+    step(&mut store, &[("f.yaml", &format!("{head}    enableTracing: maybe\n    rootNamespace: 1\n"))]);
+    assert_eq!(
+        problems(&store),
+        [
+            "f.yaml:6:20: error: ConfigMap istio-system/istio: data.mesh.enableTracing: expected true or false, found the text \"maybe\"; the last good mesh configuration stays in force",
+            "f.yaml:7:20: error: ConfigMap istio-system/istio: data.mesh.rootNamespace: expected text, found the number 1; put it in quotes; the last good mesh configuration stays in force",
+        ]
+    );
+    step(&mut store, &[("f.yaml", &format!("{head}    a: [\n"))]);
+    assert!(
+        problems(&store)[0].starts_with("f.yaml:6:5: error: ConfigMap istio-system/istio: data.mesh: line "),
+        "{:?}",
+        problems(&store)
+    );
+}
