@@ -20,6 +20,9 @@ pub(crate) enum Failure {
     ConnectTimeout,
     #[error("upstream closed the connection before it answered")]
     UpstreamClosed,
+    /// Nothing of the request was worked on.
+    #[error("upstream refused the stream")]
+    RefusedStream,
     #[error("upstream broke the protocol")]
     UpstreamProtocol,
     #[error("route timeout")]
@@ -72,6 +75,9 @@ impl Failure {
             Self::ConnectTimeout => (503, reset("connection timeout"), Flags::UF, started("connection_timeout")),
             Self::UpstreamClosed => {
                 (503, reset("connection termination"), Flags::UC, started("connection_termination"))
+            }
+            Self::RefusedStream => {
+                (503, reset("remote refused stream reset"), Flags::UR, started("remote_refused_stream_reset"))
             }
             Self::UpstreamProtocol => (502, reset("protocol error"), Flags::UPE, started("protocol_error")),
             Self::Timeout => (504, "upstream request timeout".into(), Flags::UT, "response_timeout".into()),

@@ -20,13 +20,15 @@ impl Flags {
     pub(crate) const DC: Self = Self(1 << 8);
     pub(crate) const DPE: Self = Self(1 << 9);
     pub(crate) const LR: Self = Self(1 << 10);
+    pub(crate) const UR: Self = Self(1 << 11);
 
     /// In the order in which several are shown.
-    const LETTERS: [(Self, &'static str); 11] = [
+    const LETTERS: [(Self, &'static str); 12] = [
         (Self::URX, "URX"),
         (Self::UF, "UF"),
         (Self::UC, "UC"),
         (Self::UT, "UT"),
+        (Self::UR, "UR"),
         (Self::UH, "UH"),
         (Self::NC, "NC"),
         (Self::NR, "NR"),

@@ -5,19 +5,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::filter::{forwarded, headers};
-use crate::proxy::Handled;
 use crate::proxy::ctx::Ctx;
 use crate::proxy::error::Failure;
+use crate::proxy::exchange::Exchange;
 use crate::proxy::flags::Flags;
-use crate::proxy::head::{FieldId, RequestHead, ResponseHead};
-use crate::proxy::http1::client::Exchange;
+use crate::proxy::head::{FieldId, Protocol, RequestHead, ResponseHead};
 use crate::proxy::http1::parse::Framing;
 use crate::proxy::pump::{self, AttemptError, Deadline, RelayEnd, Upload};
 use crate::proxy::reply;
 use crate::proxy::retry;
 use crate::proxy::stream::{Downstream, Gone, UpstreamError};
+use crate::proxy::{Handled, http1, http2};
 use crate::table::{Destination, Forward};
-use crate::upstream::{Busy, Cluster};
+use crate::upstream::{Busy, Cluster, Connected, Transport};
 
 /// A response head with the exchange it came from.
 struct Answered {
@@ -87,6 +87,7 @@ async fn attempts<D: Downstream>(
     total: &mut Deadline,
 ) -> Result<Answered, Stop> {
     let policy = forward.retry.as_ref();
+    let http2 = !upgrade && speaks_http2(cluster, request);
     let mut retries_left = policy.map_or(0, |policy| policy.attempts);
     let mut tried = Vec::new();
     // A kept connection can die at the very moment it is used; that says nothing about the upstream.
@@ -103,7 +104,7 @@ async fn attempts<D: Downstream>(
         let started = Instant::now();
         let busy = Busy::new(Arc::clone(&endpoint));
 
-        let connecting = ctx.connection.worker.upstream.connect(&endpoint, allow_stale);
+        let connecting = ctx.connection.worker.upstream.connect(&endpoint, http2, allow_stale);
         let connected = match total.limit(connecting).await {
             Some(connected) => connected,
             None => return Err(Stop::Fail(Failure::Timeout)),
@@ -111,16 +112,16 @@ async fn attempts<D: Downstream>(
         let mut sent = false;
         let mut reused = false;
         let failure = match connected {
-            Ok(stream) => {
-                reused = stream.reused;
+            Ok(connected) => {
+                reused = connected.reused;
                 if ctx.table.settings().access_log.is_some() {
-                    ctx.upstream_local = crate::upstream::local_address(&stream.io);
+                    ctx.upstream_local = connected.transport.local_address();
                 }
-                let mut exchange = Exchange::new(stream.io, request, framing, upgrade);
                 let mut per_try = Deadline::new(per_try_limit);
                 sent = true;
-                match pump::send(down, &mut exchange, upload, total, &mut per_try).await {
-                    Ok((head, framing)) => {
+                let begun = begin(connected, request, framing, upgrade);
+                match exchange_heads(down, begun, upload, total, &mut per_try).await {
+                    Ok((head, framing, exchange)) => {
                         let again = retries_left > 0
                             && upload.can_replay()
                             && policy.is_some_and(|policy| retry::covers_response(&policy.on, &head));
@@ -133,7 +134,12 @@ async fn attempts<D: Downstream>(
                         }
                         None
                     }
-                    Err(AttemptError::Upstream(UpstreamError::Closed { .. })) => Some(Failure::UpstreamClosed),
+                    Err(AttemptError::Upstream(UpstreamError::Closed { unprocessed: true })) => {
+                        Some(Failure::RefusedStream)
+                    }
+                    Err(AttemptError::Upstream(UpstreamError::Closed { unprocessed: false })) => {
+                        Some(Failure::UpstreamClosed)
+                    }
                     Err(AttemptError::Upstream(UpstreamError::Protocol)) => Some(Failure::UpstreamProtocol),
                     Err(AttemptError::Downstream(Gone::Closed)) => return Err(Stop::Gone),
                     Err(AttemptError::Downstream(Gone::Malformed)) => return Err(Stop::Fail(Failure::BadBody)),
@@ -148,9 +154,9 @@ async fn attempts<D: Downstream>(
         if let Some(failure) = failure {
             if reused
                 && allow_stale
-                && failure == Failure::UpstreamClosed
                 && upload.can_replay()
-                && retry::is_idempotent(request.method())
+                && (failure == Failure::RefusedStream
+                    || failure == Failure::UpstreamClosed && retry::is_idempotent(request.method()))
             {
                 allow_stale = false;
                 ctx.attempts -= 1;
@@ -171,6 +177,43 @@ async fn attempts<D: Downstream>(
         if total.limit(tokio::time::sleep(pause)).await.is_none() {
             return Err(Stop::Fail(Failure::Timeout));
         }
+    }
+}
+
+/// Sends the request's head in the connection's protocol.
+fn begin(
+    connected: Connected,
+    request: &RequestHead,
+    framing: Framing,
+    upgrade: bool,
+) -> Result<Exchange, UpstreamError> {
+    match connected.transport {
+        Transport::Http1(io) => Ok(Exchange::Http1(http1::client::Exchange::new(io, request, framing, upgrade))),
+        Transport::Http2(send, stream) => {
+            http2::client::Exchange::new(send, stream, request, framing).map(Exchange::Http2)
+        }
+    }
+}
+
+/// Sends the body and waits for the final response head.
+async fn exchange_heads<D: Downstream>(
+    down: &mut D,
+    begun: Result<Exchange, UpstreamError>,
+    upload: &mut Upload,
+    total: &mut Deadline,
+    per_try: &mut Deadline,
+) -> Result<(ResponseHead, Framing, Exchange), AttemptError> {
+    let mut exchange = begun?;
+    let (head, framing) = pump::send(down, &mut exchange, upload, total, per_try).await?;
+    Ok((head, framing, exchange))
+}
+
+/// Whether the cluster is spoken to in HTTP/2 (docs/semantics.md §15.5).
+fn speaks_http2(cluster: &Cluster, request: &RequestHead) -> bool {
+    match cluster.config().protocol {
+        ir::UpstreamProtocol::Http1 => false,
+        ir::UpstreamProtocol::Http2 => true,
+        ir::UpstreamProtocol::SameAsDownstream => request.protocol == Protocol::Http2,
     }
 }
 
@@ -200,7 +243,11 @@ async fn relay<D: Downstream>(
     ctx.responding(&head);
     if switch {
         down.send_switch(&head);
-        return if poll_fn(|cx| down.poll_flush(cx)).await.is_ok() { Handled::Tunnel(exchange) } else { Handled::Done };
+        let flushed = poll_fn(|cx| down.poll_flush(cx)).await.is_ok();
+        return match exchange {
+            Exchange::Http1(exchange) if flushed => Handled::Tunnel(exchange),
+            Exchange::Http1(_) | Exchange::Http2(_) => Handled::Done,
+        };
     }
     if down.send_head(&head, framing).is_err() {
         return Handled::Done;

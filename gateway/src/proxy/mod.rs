@@ -4,6 +4,7 @@
 pub(crate) mod connection;
 pub(crate) mod ctx;
 pub(crate) mod error;
+pub(crate) mod exchange;
 pub(crate) mod flags;
 mod forward;
 pub(crate) mod head;

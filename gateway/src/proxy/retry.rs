@@ -14,7 +14,7 @@ pub(crate) fn covers_failure(on: &ir::RetryOn, failure: &Failure, request_was_se
         reset,
         reset_before_request,
         connect_failure,
-        refused_stream: _,
+        refused_stream,
         retriable_4xx: _,
         statuses: _,
         grpc_statuses: _,
@@ -24,6 +24,7 @@ pub(crate) fn covers_failure(on: &ir::RetryOn, failure: &Failure, request_was_se
         Failure::ConnectFailed { .. } | Failure::ConnectTimeout => {
             any_loss || *connect_failure || *reset || *reset_before_request
         }
+        Failure::RefusedStream => any_loss || *refused_stream || *reset || *reset_before_request,
         Failure::UpstreamClosed => any_loss || *reset || *reset_before_request && !request_was_sent,
         Failure::UpstreamProtocol | Failure::PerTryTimeout => any_loss || *reset,
         _ => false,

@@ -19,11 +19,11 @@ pub(crate) async fn serve<IO>(
 {
     let Some(id) = draw(destinations, fastrand::u64(..total_weight.max(1))) else { return };
     let Some((_, endpoint)) = table.cluster(id).and_then(|cluster| cluster.pick(&[])) else { return };
-    let Ok(mut connected) = worker.upstream.connect(&endpoint, false).await else { return };
+    let Ok(mut upstream) = worker.upstream.open(&endpoint).await else { return };
     let _busy = Busy::new(endpoint);
     tokio::select! {
         // Either side may close at any time; that is how raw connections end.
-        _ = tokio::io::copy_bidirectional(&mut io, &mut connected.io) => {}
+        _ = tokio::io::copy_bidirectional(&mut io, &mut upstream) => {}
         () = worker.shared.abort.cancelled() => {}
     }
 }

@@ -32,6 +32,8 @@ pub struct Compiled {
 pub struct Compiler {
     metrics: Arc<Metrics>,
     store: Store,
+    /// Shared by all groups: equal patterns are compiled once.
+    regexes: RegexCache,
     settings: Arc<ir::ProxySettings>,
     groups: HashMap<Arc<str>, Group>,
     hosts: VirtualHosts,
@@ -54,6 +56,7 @@ impl Compiler {
         Self {
             metrics,
             store: Store::default(),
+            regexes: RegexCache::default(),
             settings: Arc::default(),
             groups: HashMap::new(),
             hosts: VirtualHosts::default(),
@@ -88,6 +91,7 @@ impl Compiler {
             }
         }
         self.rebuild_listeners(&listeners);
+        self.regexes.shrink();
         Compiled { table: self.build(), rejected }
     }
 
@@ -178,11 +182,9 @@ impl Compiler {
     }
 
     fn set_group(&mut self, group: &ir::RouteGroup) -> Result<(), String> {
-        // One cache per group: what it would share with others it shares by not being compiled again.
-        let mut cache = RegexCache::default();
         let mut mentioned = Vec::new();
         let clusters = &mut self.clusters;
-        let compiled = Group::compile(group, &mut cache, |name| {
+        let compiled = Group::compile(group, &mut self.regexes, |name| {
             mentioned.push(name.clone());
             clusters.mention(name)
         });

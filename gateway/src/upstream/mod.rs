@@ -5,9 +5,11 @@ mod cluster;
 mod endpoint;
 mod peer;
 pub(crate) mod resolve;
+mod shared;
 
 pub use cluster::Cluster;
 pub use endpoint::Endpoint;
 
 pub(crate) use endpoint::{Address, Busy};
-pub(crate) use peer::{Upstreams, local_address};
+pub(crate) use peer::{Connected, Transport, Upstreams};
+pub(crate) use shared::Stream;

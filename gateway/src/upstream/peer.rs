@@ -5,14 +5,17 @@ use std::hash::{Hash as _, Hasher as _};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use bytes::Bytes;
+use h2::client::SendRequest;
 use pingora_core::ErrorType;
 use pingora_core::connectors::{ConnectorOptions, TransportConnector};
-use pingora_core::protocols::Stream;
+use pingora_core::protocols::Stream as Io;
 use pingora_core::upstreams::peer::{HttpPeer, Peer as _};
 
 use crate::proxy::error::Failure;
-use crate::proxy::http1::client::Exchange;
+use crate::proxy::exchange::Exchange;
 use crate::upstream::endpoint::{Address, Endpoint};
+use crate::upstream::shared::{SharedConnections, Stream};
 
 /// Unused connections a worker keeps, to all upstreams together; beyond it the oldest are closed.
 const POOL_SIZE: usize = 4096;
@@ -20,33 +23,50 @@ const POOL_SIZE: usize = 4096;
 /// A worker's connections. Each worker has its own, so nothing is contended.
 pub(crate) struct Upstreams {
     connector: TransportConnector,
+    shared: SharedConnections,
 }
 
 /// A connection to send a request over.
 pub(crate) struct Connected {
-    pub(crate) io: Stream,
+    pub(crate) transport: Transport,
     /// It has served requests before.
     pub(crate) reused: bool,
 }
 
+pub(crate) enum Transport {
+    Http1(Io),
+    Http2(SendRequest<Bytes>, Stream),
+}
+
 impl Upstreams {
     pub(crate) fn new() -> Self {
-        Self { connector: TransportConnector::new(Some(ConnectorOptions::new(POOL_SIZE))) }
+        let connector = TransportConnector::new(Some(ConnectorOptions::new(POOL_SIZE)));
+        Self { connector, shared: SharedConnections::default() }
     }
 
     /// A kept connection if `reuse` and there is one, else a new one.
-    pub(crate) async fn connect(&self, endpoint: &Endpoint, reuse: bool) -> Result<Connected, Failure> {
+    pub(crate) async fn connect(&self, endpoint: &Endpoint, http2: bool, reuse: bool) -> Result<Connected, Failure> {
+        if http2 {
+            let peer = &endpoint.peer;
+            let (send, stream, reused) =
+                self.shared.get(peer.reuse_hash(), peer.idle_timeout(), self.open(endpoint)).await?;
+            return Ok(Connected { transport: Transport::Http2(send, stream), reused });
+        }
         if reuse && let Some(io) = self.connector.reused_stream(&endpoint.peer).await {
-            return Ok(Connected { io, reused: true });
+            return Ok(Connected { transport: Transport::Http1(io), reused: true });
         }
-        match self.connector.new_stream(&endpoint.peer).await {
-            Ok(io) => Ok(Connected { io, reused: false }),
-            Err(error) => Err(failure(&error)),
-        }
+        let io = self.open(endpoint).await?;
+        Ok(Connected { transport: Transport::Http1(io), reused: false })
+    }
+
+    /// A new connection, for whatever is spoken on it.
+    pub(crate) async fn open(&self, endpoint: &Endpoint) -> Result<Io, Failure> {
+        self.connector.new_stream(&endpoint.peer).await.map_err(|error| failure(&error))
     }
 
     /// Keeps an exchange's connection for the next request, if one can follow.
     pub(crate) fn release(&self, endpoint: &Endpoint, exchange: Exchange) {
+        let Exchange::Http1(exchange) = exchange else { return };
         if let Some(io) = exchange.into_reusable() {
             self.connector.release_stream(io, endpoint.peer.reuse_hash(), endpoint.peer.idle_timeout());
         }
@@ -59,9 +79,14 @@ impl std::fmt::Debug for Upstreams {
     }
 }
 
-/// Our own end of a connection.
-pub(crate) fn local_address(io: &Stream) -> Option<SocketAddr> {
-    io.get_socket_digest()?.local_addr()?.as_inet().copied()
+impl Transport {
+    /// Our own end, where the connection is this request's alone.
+    pub(crate) fn local_address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Http1(io) => io.get_socket_digest()?.local_addr()?.as_inet().copied(),
+            Self::Http2(..) => None,
+        }
+    }
 }
 
 fn failure(error: &pingora_core::BError) -> Failure {

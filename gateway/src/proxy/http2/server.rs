@@ -6,16 +6,18 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use h2::server::{Builder, SendResponse};
-use h2::{Reason, RecvStream, SendStream};
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use h2::{Reason, RecvStream};
+use http::{Request, Response};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
 use crate::proxy::connection::Connection;
 use crate::proxy::handle;
-use crate::proxy::head::{FieldId, Fields, Protocol, RequestHead, ResponseHead};
+use crate::proxy::head::{Fields, Protocol, RequestHead, ResponseHead};
 use crate::proxy::http1::parse::Framing;
 use crate::proxy::http2::rewind::Rewind;
+use crate::proxy::http2::sender::Sender;
+use crate::proxy::http2::{fields_of, fields_to_map};
 use crate::proxy::stream::{Downstream, Gone, Piece};
 
 /// Windows and floods (docs/security.md, "HTTP/2").
@@ -23,8 +25,6 @@ const STREAM_WINDOW: u32 = 64 * 1024;
 const CONNECTION_WINDOW: u32 = 1 << 20;
 const MAX_RESETS: usize = 100;
 const MAX_SEND_BUFFER: usize = 64 * 1024;
-/// Bytes waiting to be sent on a stream before its source is asked for no more.
-const HIGH_WATER: usize = 64 * 1024;
 
 /// Serves a connection until it ends. `first` was read from it already.
 pub(crate) async fn serve<IO>(io: IO, first: Bytes, connection: Arc<Connection>)
@@ -105,8 +105,7 @@ async fn stream(connection: Arc<Connection>, request: Request<RecvStream>, respo
             None => Framing::Chunked,
         }
     };
-    let mut stream =
-        Stream { body, respond, send: None, held: Bytes::new(), pending: Vec::new(), end: None, chunk: Bytes::new() };
+    let mut stream = Stream { body, respond, sender: Sender::new(None), chunk: Bytes::new() };
     let _ = handle(&connection, head, framing, &mut stream).await;
 }
 
@@ -146,83 +145,16 @@ fn head_of(parts: &http::request::Parts, max_fields: usize) -> Option<RequestHea
 struct Stream {
     body: RecvStream,
     respond: SendResponse<Bytes>,
-    send: Option<SendStream<Bytes>>,
-    /// Handed to the stream piece by piece as its window allows.
-    held: Bytes,
-    pending: Vec<u8>,
-    /// Trailers, if any, once the end was asked for.
-    end: Option<Option<HeaderMap>>,
+    sender: Sender,
     /// The piece of the request's body that is lent out.
     chunk: Bytes,
 }
 
-impl Stream {
-    fn fields_to_map(fields: &Fields) -> HeaderMap {
-        let mut map = HeaderMap::with_capacity(fields.len());
-        for (id, name, value) in fields.iter() {
-            if id.is_hop_by_hop() || id == FieldId::Host {
-                continue;
-            }
-            // Both were fields once; what HTTP/2 cannot carry is left out.
-            if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
-                map.append(name, value);
-            }
-        }
-        map
-    }
-
-    fn head(head: &ResponseHead) -> Option<Response<()>> {
-        let mut response = Response::new(());
-        *response.status_mut() = http::StatusCode::from_u16(head.status).ok()?;
-        *response.headers_mut() = Self::fields_to_map(&head.fields);
-        Some(response)
-    }
-
-    /// Moves what is waiting into the stream, as far as the client's window lets it.
-    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Gone>> {
-        let Some(send) = &mut self.send else { return Poll::Ready(Ok(())) };
-        loop {
-            if self.held.is_empty() {
-                if self.pending.is_empty() {
-                    break;
-                }
-                self.held = Bytes::from(std::mem::take(&mut self.pending));
-            }
-            send.reserve_capacity(self.held.len());
-            let Some(Ok(room)) = ready!(poll_capacity(send, cx)) else { return Poll::Ready(Err(Gone::Closed)) };
-            let piece = self.held.split_to(room.min(self.held.len()));
-            let last = self.held.is_empty() && self.pending.is_empty() && matches!(self.end, Some(None));
-            if send.send_data(piece, last).is_err() {
-                return Poll::Ready(Err(Gone::Closed));
-            }
-            if last {
-                self.end = None;
-                self.send = None;
-                return Poll::Ready(Ok(()));
-            }
-        }
-        match self.end.take() {
-            Some(Some(trailers)) => {
-                let sent = send.send_trailers(trailers);
-                self.send = None;
-                Poll::Ready(sent.map_err(|_| Gone::Closed))
-            }
-            Some(None) => {
-                let sent = send.send_data(Bytes::new(), true);
-                self.send = None;
-                Poll::Ready(sent.map_err(|_| Gone::Closed))
-            }
-            None => Poll::Ready(Ok(())),
-        }
-    }
-}
-
-fn poll_capacity(send: &mut SendStream<Bytes>, cx: &mut Context<'_>) -> Poll<Option<Result<usize, h2::Error>>> {
-    let room = send.capacity();
-    if room > 0 {
-        return Poll::Ready(Some(Ok(room)));
-    }
-    send.poll_capacity(cx)
+fn response(head: &ResponseHead) -> Option<Response<()>> {
+    let mut response = Response::new(());
+    *response.status_mut() = http::StatusCode::from_u16(head.status).ok()?;
+    *response.headers_mut() = fields_to_map(&head.fields);
+    Some(response)
 }
 
 impl Downstream for Stream {
@@ -247,14 +179,14 @@ impl Downstream for Stream {
     }
 
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match &mut self.send {
+        match self.sender.stream() {
             Some(send) => send.poll_reset(cx).map(|_| ()),
             None => self.respond.poll_reset(cx).map(|_| ()),
         }
     }
 
     fn send_interim(&mut self, head: &ResponseHead) {
-        if let Some(response) = Self::head(head) {
+        if let Some(response) = response(head) {
             // A client that is gone is noticed with the final response.
             let _ = self.respond.send_informational(response);
         }
@@ -266,43 +198,35 @@ impl Downstream for Stream {
     }
 
     fn send_head(&mut self, head: &ResponseHead, framing: Framing) -> Result<(), Gone> {
-        let response = Self::head(head).ok_or(Gone::Closed)?;
+        let response = response(head).ok_or(Gone::Closed)?;
         let last = framing == Framing::None;
         let send = self.respond.send_response(response, last).map_err(|_| Gone::Closed)?;
-        self.send = (!last).then_some(send);
+        self.sender.open((!last).then_some(send));
         Ok(())
     }
 
     fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Gone>> {
-        if self.pending.len() + self.held.len() < HIGH_WATER { Poll::Ready(Ok(())) } else { self.poll_send(cx) }
+        self.sender.poll_room(cx).map_err(|_| Gone::Closed)
     }
 
     fn send_data(&mut self, data: &[u8]) {
-        self.pending.extend_from_slice(data);
+        self.sender.send_data(data);
     }
 
     fn finish(&mut self, trailers: Option<&Fields>) {
-        self.end = Some(trailers.map(Self::fields_to_map));
+        self.sender.finish(trailers);
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Gone>> {
-        self.poll_send(cx)
+        self.sender.poll_send(cx).map_err(|_| Gone::Closed)
     }
 
     fn close_after(&mut self) {}
 
     fn abort(&mut self) {
-        match &mut self.send {
+        match self.sender.stream() {
             Some(send) => send.send_reset(Reason::INTERNAL_ERROR),
             None => self.respond.send_reset(Reason::INTERNAL_ERROR),
         }
     }
-}
-
-fn fields_of(map: &HeaderMap) -> Fields {
-    let mut fields = Fields::default();
-    for (name, value) in map {
-        fields.push(name.as_str().as_bytes(), value.as_bytes());
-    }
-    fields
 }
