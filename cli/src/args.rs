@@ -1,7 +1,7 @@
 //! The command line: what can be asked, with an environment fallback for every option. Nothing is done here, and no
 //! other file reads the environment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::io::IsTerminal as _;
 use std::net::IpAddr;
@@ -93,9 +93,9 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "N", env = "SLUICE_THREADS", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads: Option<u16>,
 
-    /// Log filter, as in `info` or `gateway=debug,controller=info`
-    #[arg(long, value_name = "FILTER", default_value = "warn", env = "SLUICE_LOG")]
-    pub(crate) log: String,
+    /// Log filter, as in `info` or `gateway=debug`; unless given, warnings that no line of `run` tells
+    #[arg(long, value_name = "FILTER", env = "SLUICE_LOG")]
+    pub(crate) log: Option<String>,
 
     /// Demo only: leave out the built-in traffic
     #[arg(long, env = "SLUICE_NO_TRAFFIC")]
@@ -249,6 +249,13 @@ impl Color {
 fn unwanted() -> bool {
     let set = |value: Option<OsString>| value.is_some_and(|value| !value.is_empty());
     set(std::env::var_os("NO_COLOR")) || std::env::var_os("TERM").is_some_and(|term| term == "dumb")
+}
+
+/// What `%ENVIRONMENT(X)%` gives in access logs and headers.
+pub(crate) fn environment() -> HashMap<String, String> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
 }
 
 /// `key=value` pairs, separated by commas.

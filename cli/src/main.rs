@@ -1,1 +1,43 @@
-fn main() {}
+//! `sluice`: run, check and explain Istio configuration. Reads the command line and hands over.
+
+mod args;
+mod check;
+mod configuration;
+mod demo;
+mod explain;
+mod problem;
+mod run;
+mod terminal;
+mod version;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser as _};
+
+use args::{Cli, Command};
+use terminal::Terminal;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// The question itself was wrong: unreadable path, bad flag.
+const MISUSE: u8 = 2;
+
+fn main() -> ExitCode {
+    let Cli { command, color } = Cli::parse();
+    let terminal = Terminal::new(color.on_stdout());
+    let result = match command {
+        Command::Run(args) => run::run(*args, &terminal),
+        Command::Check(args) => check::check(&args, &terminal),
+        Command::Explain(args) => explain::explain(&args, &terminal),
+        Command::Version(args) => version::version(&args).map(|()| ExitCode::SUCCESS),
+        Command::Completions(args) => {
+            clap_complete::generate(args.shell, &mut Cli::command(), "sluice", &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("{} {error:#}", terminal.paint().red("error:"));
+        ExitCode::from(MISUSE)
+    })
+}

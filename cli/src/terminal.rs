@@ -15,6 +15,10 @@ impl Paint {
         Self { enabled }
     }
 
+    pub(crate) fn is_enabled(self) -> bool {
+        self.enabled
+    }
+
     pub(crate) fn bold(self, text: &str) -> String {
         self.wrap("1", text)
     }

@@ -1,5 +1,7 @@
 //! What the command line says about itself.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
 use assert_cmd::Command;
 
 fn sluice(words: &[&str]) -> (String, String, i32) {

@@ -31,7 +31,6 @@ pub(crate) struct BackendError {
 
 /// A server that runs until it is dropped.
 pub(crate) struct Backend {
-    pub(crate) version: &'static str,
     pub(crate) wanted: SocketAddr,
     /// Where it really listens: `wanted`, or a port behind it where that one is taken.
     pub(crate) address: SocketAddr,
@@ -47,7 +46,7 @@ impl Backend {
         let address = listener.local_addr().map_err(failed)?;
         let mut serving = JoinSet::new();
         serving.spawn(serve(listener, version));
-        Ok(Self { version, wanted, address, _serving: serving })
+        Ok(Self { wanted, address, _serving: serving })
     }
 }
 

@@ -23,11 +23,12 @@ use tokio::task::JoinSet;
 
 use crate::terminal::{Paint, Terminal};
 use backend::Backend;
-use certificates::{CertificateError, Certificates};
+use certificates::CertificateError;
 use files::Files;
 use meter::Meter;
 use overlay::Overlay;
 
+pub(crate) use certificates::Certificates;
 pub(crate) use ports::free_or_next;
 
 /// What the Gateway of the example serves, and under which name it looks for the certificate.

@@ -150,9 +150,14 @@ async fn one(target: &Target, connection: &mut Option<Connection>, h2: bool) -> 
 }
 
 /// A connection; dropping it ends its task too.
-enum Connection {
-    H1(http1::SendRequest<Empty<Bytes>>, JoinSet<()>),
-    H2(http2::SendRequest<Empty<Bytes>>, JoinSet<()>),
+struct Connection {
+    sender: Sender,
+    _driver: JoinSet<()>,
+}
+
+enum Sender {
+    H1(http1::SendRequest<Empty<Bytes>>),
+    H2(http2::SendRequest<Empty<Bytes>>),
 }
 
 impl Connection {
@@ -169,20 +174,20 @@ impl Connection {
                 // Its failure reaches the request.
                 let _ = connection.await;
             });
-            Ok(Self::H2(sender, driver))
+            Ok(Self { sender: Sender::H2(sender), _driver: driver })
         } else {
             let (sender, connection) = http1::handshake(stream).await?;
             driver.spawn(async move {
                 let _ = connection.await;
             });
-            Ok(Self::H1(sender, driver))
+            Ok(Self { sender: Sender::H1(sender), _driver: driver })
         }
     }
 
     async fn ready(&mut self) -> Result<(), hyper::Error> {
-        match self {
-            Self::H1(sender, _) => sender.ready().await,
-            Self::H2(sender, _) => sender.ready().await,
+        match &mut self.sender {
+            Sender::H1(sender) => sender.ready().await,
+            Sender::H2(sender) => sender.ready().await,
         }
     }
 
@@ -190,12 +195,12 @@ impl Connection {
         let authority = format!("{}:{}", target.host, target.address().port());
         let user_agent = concat!("sluice-demo/", env!("CARGO_PKG_VERSION"));
         let request = Request::builder().header(header::USER_AGENT, user_agent);
-        match self {
-            Self::H1(sender, _) => {
+        match &mut self.sender {
+            Sender::H1(sender) => {
                 let request = request.uri("/").header(header::HOST, authority).body(Empty::new());
                 sender.send_request(request.expect("fixed parts make a request")).await
             }
-            Self::H2(sender, _) => {
+            Sender::H2(sender) => {
                 let request = request.uri(format!("https://{authority}/")).body(Empty::new());
                 sender.send_request(request.expect("fixed parts make a request")).await
             }

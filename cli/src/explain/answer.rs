@@ -27,6 +27,8 @@ pub(crate) struct Asked {
     pub(crate) method: String,
     pub(crate) url: String,
     pub(crate) authority: String,
+    /// After normalisation, with the query: what rules are compared with.
+    pub(crate) path: String,
     pub(crate) headers: Vec<Line>,
     pub(crate) from: String,
 }
@@ -42,7 +44,7 @@ pub(crate) struct Line {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Listener {
     pub(crate) name: String,
-    /// The port that is really bound, where a Service maps the one in the URL to it.
+    /// The port that is bound; another than that in the URL where a Service maps one to the other.
     pub(crate) port: u16,
 }
 
@@ -72,6 +74,7 @@ pub(crate) struct Certificate {
 pub(crate) struct Rule {
     /// `<namespace>/<name>` of the VirtualService.
     pub(crate) object: String,
+    /// Of the rule; empty = none.
     pub(crate) name: String,
     pub(crate) matched: bool,
     /// The first condition that the request does not fulfil.
@@ -88,9 +91,11 @@ pub(crate) enum Outcome {
     Reply {
         status: u16,
         reason: String,
-        headers: Vec<Line>,
+        location: Option<String>,
         body: Option<String>,
     },
+    /// Bytes are passed on without looking at requests.
+    Tcp,
     /// Not routed.
     #[serde(rename_all = "camelCase")]
     Refused {
@@ -102,9 +107,12 @@ pub(crate) enum Outcome {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Forward {
+    /// Path and query as they leave.
+    pub(crate) path: String,
     pub(crate) destinations: Vec<Destination>,
     pub(crate) timeout: Option<String>,
-    pub(crate) retries: Option<String>,
+    /// Attempts after the first.
+    pub(crate) retries: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -117,12 +125,10 @@ pub(crate) struct Destination {
     pub(crate) endpoints: Vec<Endpoint>,
     /// Why requests that are drawn for it fail.
     pub(crate) problem: Option<String>,
-    /// The request as it leaves.
-    pub(crate) method: String,
+    /// The authority as it leaves.
     pub(crate) authority: String,
-    pub(crate) path: String,
-    pub(crate) headers: Vec<Line>,
-    /// How the response's head is edited.
+    /// How the heads are edited: `set x-a: b`.
+    pub(crate) request_edits: Vec<String>,
     pub(crate) response_edits: Vec<String>,
 }
 
@@ -137,7 +143,7 @@ impl Answer {
     /// Whether the request gets where the configuration sends it.
     pub(crate) fn is_routed(&self) -> bool {
         match &self.outcome {
-            Outcome::Forward(_) | Outcome::Reply { .. } => true,
+            Outcome::Forward(_) | Outcome::Reply { .. } | Outcome::Tcp => true,
             Outcome::Refused { .. } => false,
         }
     }

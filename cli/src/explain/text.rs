@@ -5,6 +5,8 @@ use crate::terminal::{Paint, printable};
 
 /// Skipped rules that are shown before and after the gap of a long list.
 const SHOWN: usize = 20;
+/// Endpoints that are shown of a destination.
+const ENDPOINTS: usize = 4;
 
 pub(crate) fn render(answer: &Answer, paint: Paint) -> String {
     let mut out = Page { paint, lines: Vec::new() };
@@ -16,7 +18,7 @@ pub(crate) fn render(answer: &Answer, paint: Paint) -> String {
     }
     out.lines.push(String::new());
     if let Some(listener) = listener {
-        out.row("listener", &listener.name);
+        out.row("listener", &format!("{}  {}", listener.name, paint.dim(&format!("port {}", listener.port))));
     }
     if let Some(tls) = tls {
         out.tls(tls);
@@ -24,13 +26,17 @@ pub(crate) fn render(answer: &Answer, paint: Paint) -> String {
     if let Some(host) = virtual_host {
         out.row("virtual host", host);
     }
+    if !rules.is_empty() {
+        out.row("path", &printable(&request.path));
+    }
     out.rules(rules);
     match outcome {
-        Outcome::Forward(forward) => out.forward(forward, request),
-        Outcome::Reply { status, reason, headers, body } => {
+        Outcome::Forward(forward) => out.forward(forward),
+        Outcome::Tcp => out.row("answer", "the connection is passed on as it is; requests are not looked at"),
+        Outcome::Reply { status, reason, location, body } => {
             out.row("answer", &format!("{} {reason}", paint.bold(&status.to_string())));
-            for Line { name, value } in headers {
-                out.row("", &format!("{name}: {}", printable(value)));
+            if let Some(location) = location {
+                out.row("", &format!("location: {}", printable(location)));
             }
             if let Some(body) = body {
                 out.row("", &paint.dim(&printable(&format!("{body:?}"))));
@@ -94,37 +100,36 @@ impl Page {
         }
     }
 
-    fn forward(&mut self, forward: &Forward, request: &super::answer::Asked) {
-        let Forward { destinations, timeout, retries } = forward;
+    fn forward(&mut self, forward: &Forward) {
+        let Forward { path, destinations, timeout, retries } = forward;
         for (index, destination) in destinations.iter().enumerate() {
             self.destination(destination, if index == 0 { "destination" } else { "" });
         }
         let mut told: Option<&Destination> = None;
         for destination in destinations {
             // What all destinations receive alike is said once.
-            let same = told.is_some_and(|told| {
-                (&told.authority, &told.path, &told.headers, &told.response_edits)
-                    == (&destination.authority, &destination.path, &destination.headers, &destination.response_edits)
-            });
-            if !same {
-                let whose = if told.is_some() { format!("  ({})", destination.cluster) } else { String::new() };
-                self.upstream(destination, request, &whose);
+            if told.is_some_and(|told| edits(told) == edits(destination)) {
+                continue;
             }
+            let whose = told.map(|_| format!("  ({})", destination.cluster)).unwrap_or_default();
+            self.upstream(path, destination, &self.paint.dim(&whose));
             told.get_or_insert(destination);
         }
-        let mut limits = Vec::new();
-        limits.push(timeout.as_ref().map_or("no timeout".to_owned(), |timeout| format!("timeout {timeout}")));
-        if let Some(retries) = retries {
-            limits.push(retries.clone());
-        }
-        self.row("limits", &limits.join("; "));
+        let timeout = timeout.as_ref().map_or("no timeout".to_owned(), |timeout| format!("timeout {timeout}"));
+        let retries = match retries {
+            0 => "no retries".to_owned(),
+            1 => "1 retry".to_owned(),
+            count => format!("{count} retries"),
+        };
+        self.row("limits", &format!("{timeout}, {retries}"));
     }
 
     fn destination(&mut self, destination: &Destination, label: &str) {
         let Destination { cluster, share, endpoints, problem, .. } = destination;
-        let mut addresses: Vec<&str> = endpoints.iter().take(4).map(|endpoint| endpoint.address.as_str()).collect();
+        let mut addresses: Vec<&str> =
+            endpoints.iter().take(ENDPOINTS).map(|endpoint| endpoint.address.as_str()).collect();
         let more = format!("… {} in all", endpoints.len());
-        if endpoints.len() > 4 {
+        if endpoints.len() > ENDPOINTS {
             addresses.push(&more);
         }
         let to = match problem {
@@ -134,25 +139,23 @@ impl Page {
         self.row(label, &format!("{}  {cluster} → {to}", self.paint.bold(&format!("{share:>3.0} %"))));
     }
 
-    fn upstream(&mut self, destination: &Destination, request: &super::answer::Asked, whose: &str) {
-        let Destination { method, authority, path, headers, response_edits, .. } = destination;
-        self.row("upstream", &format!("{method} {}  host {}{whose}", printable(path), printable(authority)));
-        for line in headers {
-            if !request.headers.contains(line) {
-                self.row("", &self.paint.dim(&format!("{}: {}", line.name, printable(&line.value))));
-            }
+    fn upstream(&mut self, path: &str, destination: &Destination, whose: &str) {
+        let Destination { authority, request_edits, response_edits, .. } = destination;
+        self.row("upstream", &format!("{}  host {}{whose}", printable(path), printable(authority)));
+        for edit in request_edits {
+            self.row("", &printable(edit));
         }
-        for Line { name, .. } in &request.headers {
-            if !headers.iter().any(|line| &line.name == name) {
-                self.row("", &self.paint.dim(&format!("{name} is removed")));
-            }
-        }
-        for edit in response_edits {
-            self.row("response", &printable(edit));
+        for (index, edit) in response_edits.iter().enumerate() {
+            self.row(if index == 0 { "response" } else { "" }, &printable(edit));
         }
     }
 }
 
+/// What a destination's requests and responses go through.
+fn edits(destination: &Destination) -> (&str, &[String], &[String]) {
+    (&destination.authority, &destination.request_edits, &destination.response_edits)
+}
+
 fn title(rule: &Rule) -> String {
-    if rule.name.is_empty() { rule.object.clone() } else { format!("{} ({})", rule.name, rule.object) }
+    if rule.name.is_empty() { rule.object.clone() } else { format!("{}  {}", rule.object, rule.name) }
 }

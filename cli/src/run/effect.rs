@@ -1,7 +1,7 @@
 //! What a change did to the gateway's tables, in words: compares what is delivered with what was delivered before.
 //! Keeps hashes, not copies. Prints nothing itself.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
@@ -15,8 +15,7 @@ const DETAILS: usize = 4;
 pub(crate) struct Effects {
     groups: HashMap<Arc<str>, Vec<Digest>>,
     endpoints: HashMap<Arc<str>, usize>,
-    listeners: HashMap<Arc<str>, ()>,
-    secrets: HashMap<Arc<str>, ()>,
+    secrets: HashSet<Arc<str>>,
 }
 
 /// A route, reduced to what tells it from others and what it does.
@@ -67,17 +66,14 @@ impl Effects {
                         });
                     }
                 }
-                Resource::Listener(_) => {
-                    let known = self.listeners.insert(Arc::clone(&name), ()).is_some();
-                    told.push(format!("listener {name} {}", if known { "changed" } else { "opened" }));
-                }
                 Resource::Secret(_) => {
-                    let known = self.secrets.insert(Arc::clone(&name), ()).is_some();
+                    let known = !self.secrets.insert(Arc::clone(&name));
                     told.push(format!("certificate {name} {}", if known { "replaced" } else { "loaded" }));
                 }
                 Resource::Cluster(_) => clusters += 1,
                 Resource::Settings(_) => settings = true,
-                Resource::RouteTable(_) => {}
+                // Sockets are told by the gateway, which knows what became of them.
+                Resource::RouteTable(_) | Resource::Listener(_) => {}
             }
         }
         for key in &delta.removed {
@@ -87,15 +83,11 @@ impl Effects {
                     routes.compare(&old, &[]);
                 }
                 ir::Kind::Endpoints => drop(self.endpoints.remove(&key.name)),
-                ir::Kind::Listener => {
-                    self.listeners.remove(&key.name);
-                    told.push(format!("listener {} closed", key.name));
-                }
                 ir::Kind::Secret => {
                     self.secrets.remove(&key.name);
                     told.push(format!("certificate {} removed", key.name));
                 }
-                ir::Kind::Settings | ir::Kind::Cluster | ir::Kind::RouteTable => {}
+                ir::Kind::Settings | ir::Kind::Cluster | ir::Kind::RouteTable | ir::Kind::Listener => {}
             }
         }
         let mut effects = routes.told();

@@ -1,0 +1,41 @@
+//! `sluice explain`: which route a request takes, and why not another. Asks the gateway's own table and matcher, so
+//! that the answer is what traffic gets; words and layout are made here.
+
+mod answer;
+mod certificate;
+mod request;
+mod text;
+mod walk;
+
+use std::process::ExitCode;
+
+use controller::{Controller, Severity};
+use gateway::table::compile::Compiler;
+use time::OffsetDateTime;
+
+use crate::args::{ExplainArgs, Output};
+use crate::configuration;
+use crate::problem;
+use crate::terminal::Terminal;
+use request::Question;
+
+pub(crate) fn explain(args: &ExplainArgs, terminal: &Terminal) -> anyhow::Result<ExitCode> {
+    let question = Question::parse(&args.request)?;
+    let (engine, step) = Controller::once(configuration::options(&args.paths, &args.proxy)?)?;
+    let compiled = Compiler::default().apply(&step.delta);
+    let answer = walk::walk(&compiled.table, &step, &question, question.port, OffsetDateTime::now_utc());
+    match args.output {
+        Output::Json => terminal.print(&serde_json::to_string_pretty(&answer)?),
+        Output::Text => {
+            let paint = terminal.paint();
+            terminal.print(&text::render(&answer, paint));
+            // A broken object is not in the tables, which may be the whole answer.
+            let errors = engine.problems().iter().filter(|problem| problem.severity == Severity::Error).count();
+            if errors > 0 {
+                let counted = problem::counted(errors, 0);
+                terminal.print(&format!("\n{} {counted}; `sluice check` shows them", paint.red("note:")));
+            }
+        }
+    }
+    Ok(if answer.is_routed() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
