@@ -7,7 +7,6 @@ use crate::proxy::http1::parse::Framing;
 use crate::proxy::stream::{Piece, Upstream, UpstreamError};
 use crate::proxy::{http1, http2};
 
-#[expect(clippy::large_enum_variant, reason = "one per request, never moved in bulk")]
 pub(crate) enum Exchange {
     Http1(http1::client::Exchange),
     Http2(http2::client::Exchange),
