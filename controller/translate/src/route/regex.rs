@@ -20,7 +20,7 @@ pub(crate) fn validate(pattern: &str, at: &mut Scope<'_>) {
 }
 
 fn check(pattern: &str) -> Result<(), String> {
-    let pattern = literal_braces(pattern)?;
+    let pattern = engine_syntax(pattern)?;
     let mut parser = regex_syntax::ParserBuilder::new().nest_limit(100).build();
     match parser.parse(&pattern) {
         Ok(_) => Ok(()),
@@ -30,11 +30,14 @@ fn check(pattern: &str) -> Result<(), String> {
     }
 }
 
-/// In RE2 a brace that begins no repetition stands for itself.
-fn literal_braces(pattern: &str) -> Result<String, String> {
+/// The pattern as this engine reads it: in RE2 a brace that begins no repetition stands for itself, and nothing is
+/// repeated twice.
+fn engine_syntax(pattern: &str) -> Result<String, String> {
     let mut out = String::with_capacity(pattern.len());
     let mut rest = pattern;
     let mut in_class = false;
+    // How many signs of one repetition were read: a question mark behind the first makes it a lazy one.
+    let mut repeats = 0;
     while let Some(next) = rest.chars().next() {
         let (taken, replacement): (usize, Option<&str>) = match next {
             '\\' => {
@@ -63,6 +66,14 @@ fn literal_braces(pattern: &str) -> Result<String, String> {
             },
             '}' if !in_class => (1, Some("\\}")),
             other => (other.len_utf8(), None),
+        };
+        let is_repetition =
+            !in_class && replacement.is_none() && (matches!(next, '*' | '+' | '?') || (next == '{' && taken > 1));
+        repeats = match (is_repetition, repeats, next) {
+            (false, _, _) => 0,
+            (true, 0, _) => 1,
+            (true, 1, '?') => 2,
+            (true, _, _) => return Err("a repetition cannot be repeated".to_owned()),
         };
         out.push_str(replacement.unwrap_or(&rest[..taken]));
         rest = &rest[taken..];
@@ -112,7 +123,7 @@ mod tests {
 
     #[test]
     fn what_re2_refuses_is_refused() {
-        for pattern in ["*", "(", "[a", "a**", "(?=a)", "(a)\\1", "a{1001}", "\\"] {
+        for pattern in ["*", "(", "[a", "a**", "a*??", "a{2}{3}", "(?=a)", "(a)\\1", "a{1001}", "\\"] {
             assert!(check(pattern).is_err(), "{pattern}");
         }
     }
