@@ -23,7 +23,7 @@ pub(crate) struct Meter {
 struct Slot {
     /// Whole seconds since the start.
     second: u64,
-    /// When counting in this slot began: later than the second itself after a reset.
+    /// When counting in this slot began.
     since: Instant,
     versions: BTreeMap<String, u64>,
     latency: Histogram<u32>,
@@ -66,9 +66,11 @@ impl Meter {
         self.slot(now).finished += 1;
     }
 
-    /// Forgets the last seconds, so that what follows shows the new configuration alone. Totals stay.
-    pub(crate) fn restart_window(&mut self) {
-        self.slots.clear();
+    /// Forgets who answered so far, so that the shares show the new configuration alone.
+    pub(crate) fn restart_shares(&mut self) {
+        for slot in &mut self.slots {
+            slot.versions.clear();
+        }
     }
 
     pub(crate) fn read(&mut self, now: Instant) -> Reading {
@@ -156,20 +158,21 @@ mod tests {
         let start = Instant::now();
         let mut meter = Meter::new(start);
         meter.failure(start, "status 503".to_owned());
-        meter.restart_window();
+        meter.restart_shares();
         let reading = meter.read(at(start, 30_000));
         assert_eq!((reading.failures, reading.last_failure.as_deref()), (1, Some("status 503")));
     }
 
     #[test]
-    fn after_a_restart_only_new_answers_make_the_share() {
+    fn after_a_restart_only_new_answers_make_the_shares() {
         let start = Instant::now();
         let mut meter = Meter::new(start);
         meter.success(start, "v1", Duration::from_millis(1));
-        meter.restart_window();
+        meter.restart_shares();
         meter.success(at(start, 100), "v2", Duration::from_millis(1));
         let reading = meter.read(at(start, 200));
         assert_eq!(reading.versions.get("v1"), None);
         assert_eq!(reading.versions.get("v2"), Some(&1));
+        assert_eq!(reading.per_second, 2.0);
     }
 }

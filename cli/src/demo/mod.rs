@@ -103,9 +103,9 @@ impl Demo {
         Ok(delta)
     }
 
-    /// Called after every change that is in force: what the meter shows next is its doing.
+    /// Called after every change that is in force: the shares that are shown next are its doing.
     pub(crate) fn changed(&self) {
-        self.meter.lock().unwrap_or_else(PoisonError::into_inner).restart_window();
+        self.meter.lock().unwrap_or_else(PoisonError::into_inner).restart_shares();
     }
 
     /// Called once, when the first configuration is in force: writes the root and says what can be done here.

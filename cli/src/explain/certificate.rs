@@ -27,7 +27,9 @@ pub(crate) fn describe(source: &CertificateSource, step: &Step, host: &str, now:
 
 fn secret(step: &Step, name: &str) -> Result<Vec<u8>, String> {
     let encoded = step.delta.changed.iter().find(|it| it.key.kind == ir::Kind::Secret && &*it.key.name == name);
-    let Some(encoded) = encoded else { return Err("there is no such Secret; handshakes are closed".to_owned()) };
+    let Some(encoded) = encoded else {
+        return Err("there is no such Secret here; without it handshakes are closed".to_owned());
+    };
     match ir::codec::decode(encoded) {
         Ok(Resource::Secret(secret)) => Ok(secret.certificate_chain.into_bytes()),
         Ok(_) | Err(_) => Err("cannot be read".to_owned()),

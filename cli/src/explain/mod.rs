@@ -4,6 +4,7 @@
 mod answer;
 mod certificate;
 mod request;
+mod stand_in;
 mod text;
 mod walk;
 
@@ -22,7 +23,7 @@ use request::Question;
 pub(crate) fn explain(args: &ExplainArgs, terminal: &Terminal) -> anyhow::Result<ExitCode> {
     let question = Question::parse(&args.request)?;
     let (engine, step) = Controller::once(configuration::options(&args.paths, &args.proxy)?)?;
-    let compiled = Compiler::default().apply(&step.delta);
+    let compiled = Compiler::default().apply(&stand_in::with_certificates(&step.delta)?);
     let answer = walk::walk(&compiled.table, &step, &question, question.port, OffsetDateTime::now_utc());
     match args.output {
         Output::Json => terminal.print(&serde_json::to_string_pretty(&answer)?),

@@ -105,15 +105,11 @@ impl Page {
         for (index, destination) in destinations.iter().enumerate() {
             self.destination(destination, if index == 0 { "destination" } else { "" });
         }
-        let mut told: Option<&Destination> = None;
-        for destination in destinations {
-            // What all destinations receive alike is said once.
-            if told.is_some_and(|told| edits(told) == edits(destination)) {
-                continue;
-            }
-            let whose = told.map(|_| format!("  ({})", destination.cluster)).unwrap_or_default();
+        // What all destinations receive alike is said once.
+        let alike = destinations.windows(2).all(|pair| edits(&pair[0]) == edits(&pair[1]));
+        for destination in destinations.iter().take(if alike { 1 } else { destinations.len() }) {
+            let whose = if alike { String::new() } else { format!("  ← {}", destination.cluster) };
             self.upstream(path, destination, &self.paint.dim(&whose));
-            told.get_or_insert(destination);
         }
         let timeout = timeout.as_ref().map_or("no timeout".to_owned(), |timeout| format!("timeout {timeout}"));
         let retries = match retries {
