@@ -2,6 +2,7 @@
 //! of the result the proxy does not have yet.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crds::ObjectKey;
@@ -12,7 +13,7 @@ use crate::diagnostic::{Diagnostic, Severity};
 use crate::event::Event;
 use crate::routes::RouteMarks;
 use crate::source::FileChange;
-use crate::store::{Adjust, PlacedReports, Store, StoreChange};
+use crate::store::{Adjust, PlacedReports, Store, StoreChange, is_across};
 use crate::translation::{Advance, Translation};
 
 /// The control plane of one proxy.
@@ -26,7 +27,10 @@ pub struct Engine {
     sent: HashMap<Key, Arc<str>>,
     routes: RouteMarks,
     placed: PlacedReports,
+    /// What happened since problems were looked at.
     reports_changed: bool,
+    touched: BTreeSet<ObjectKey>,
+    dirty: BTreeSet<Option<PathBuf>>,
     problems: Vec<Diagnostic>,
     started: bool,
 }
@@ -50,6 +54,8 @@ impl Engine {
             routes: RouteMarks::default(),
             placed: PlacedReports::default(),
             reports_changed: false,
+            touched: BTreeSet::new(),
+            dirty: BTreeSet::new(),
             problems: Vec::new(),
             started: false,
         }
@@ -58,7 +64,9 @@ impl Engine {
     /// Takes changed files in. The first step brings the whole state, even if that is nothing. What is wrong is not
     /// looked at yet: a change must not wait for that ([`Engine::judge`]).
     pub fn step(&mut self, changes: Vec<FileChange>) -> Step {
-        let StoreChange { changes, added, changed, removed, held } = self.store.apply(changes);
+        self.dirty.extend(changes.iter().map(|change| Some(change.path.clone())));
+        let StoreChange { changes, added, changed, removed, held, touched } = self.store.apply(changes);
+        self.touched.extend(touched);
         let first = !std::mem::replace(&mut self.started, true);
         let mut event = Event { first, added, changed, removed, held, ..Event::default() };
         for key in event.added.iter().chain(&event.changed).chain(&event.removed) {
@@ -82,22 +90,28 @@ impl Engine {
 
     /// Finds what is wrong after a step, and tells what of it is new and what is not wrong any more.
     pub fn judge(&mut self, event: &mut Event) {
-        if std::mem::take(&mut self.reports_changed) || self.placed.is_outdated(&self.store) {
-            self.placed.update(&self.store, self.translation.reports());
+        let touched = std::mem::take(&mut self.touched);
+        let mut dirty = std::mem::take(&mut self.dirty);
+        // What belongs to no file is always looked at.
+        dirty.insert(None);
+        if std::mem::take(&mut self.reports_changed) {
+            self.placed.update(&self.store, self.translation.reports(), &mut dirty);
+        } else {
+            self.placed.refresh(&self.store, &touched, &mut dirty);
         }
-        let mut problems = self.store.problems();
-        problems.extend(self.placed.diagnostics().cloned());
-        problems.extend(self.failed.iter().map(|key| {
-            let message =
-                "this version could not be translated, which is a bug in Sluice; the one before stays in force";
-            Diagnostic::new(Severity::Error, "InternalError", message).about(key, "")
-        }));
+        let is_dirty = |problem: &Diagnostic| is_across(problem) || dirty.contains(&problem.file);
+        let (before, mut problems): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.problems).into_iter().partition(is_dirty);
+        let placed = self.placed.diagnostics().filter(|problem| dirty.contains(&problem.file));
+        let mut now: Vec<Diagnostic> = self.store.problems_in(dirty.iter().flatten()).chain(placed).cloned().collect();
+        now.extend(self.store.problems_across());
+        now.extend(self.failed.iter().map(internal_error));
+        now.sort_by(Diagnostic::in_order);
+        now.dedup();
+        event.problems = without(&now, &before);
+        event.healed = without(&before, &now);
+        problems.extend(now);
         problems.sort_by(Diagnostic::in_order);
-        problems.dedup();
-        let known: HashSet<_> = self.problems.iter().map(Diagnostic::essence).collect();
-        let now: HashSet<_> = problems.iter().map(Diagnostic::essence).collect();
-        event.problems = problems.iter().filter(|problem| !known.contains(&problem.essence())).cloned().collect();
-        event.healed = self.problems.iter().filter(|problem| !now.contains(&problem.essence())).cloned().collect();
         event.count(&problems);
         self.problems = problems;
     }
@@ -118,6 +132,17 @@ impl Engine {
     pub fn world(&self) -> &World {
         self.translation.world()
     }
+}
+
+/// Those of some problems that are not among others, wherever they have moved.
+fn without(problems: &[Diagnostic], others: &[Diagnostic]) -> Vec<Diagnostic> {
+    let others: HashSet<_> = others.iter().map(Diagnostic::essence).collect();
+    problems.iter().filter(|problem| !others.contains(&problem.essence())).cloned().collect()
+}
+
+fn internal_error(key: &ObjectKey) -> Diagnostic {
+    let message = "this version could not be translated, which is a bug in Sluice; the one before stays in force";
+    Diagnostic::new(Severity::Error, "InternalError", message).about(key, "")
 }
 
 /// What goes to the proxy: only what it does not have.

@@ -169,3 +169,33 @@ async fn what_happens_during_a_push_is_joined() {
     let body = String::from_utf8(proxy.resources[&key].body.to_vec()).unwrap();
     assert!(body.contains("19"), "the last save is in force: {body}");
 }
+
+#[test]
+fn problems_among_objects_come_move_and_go() {
+    let mut engine = controller::Engine::new(translate::ProxyScope::default(), None);
+    let mut step = |files: &[(&str, &str)]| {
+        let changes = files.iter().map(|(path, text)| controller::FileChange::from_text(*path, text)).collect();
+        let mut step = engine.step(changes);
+        engine.judge(&mut step.event);
+        let lines =
+            |problems: &[controller::Diagnostic]| problems.iter().map(|it| (it.reason, it.line)).collect::<Vec<_>>();
+        (lines(&step.event.problems), lines(&step.event.healed), lines(engine.problems()))
+    };
+    let web = virtual_service("web", 90);
+    let without_entry: String = BASE.replace("hosts: [web.test]", "hosts: [else.test]");
+    let (new, healed, all) = step(&[("base.yaml", &without_entry), ("web.yaml", &web)]);
+    assert!(new.contains(&("UnknownHost", 9)) && healed.is_empty() && new == all, "{new:?} {all:?}");
+    let (new, healed, all) = step(&[("web.yaml", &format!("# moved\n\n{web}"))]);
+    assert_eq!((new.len(), healed.len()), (0, 0), "the same problem in another line is not a new one");
+    assert!(all.contains(&("UnknownHost", 11)), "{all:?}");
+    let (new, healed, all) = step(&[("base.yaml", BASE)]);
+    assert!(
+        new.is_empty()
+            && healed.contains(&("UnknownHost", 11))
+            && !all.iter().any(|(reason, _)| *reason == "UnknownHost")
+    );
+    let (new, _, _) = step(&[("copy.yaml", &web)]);
+    assert_eq!(new, [("DuplicateObject", 5)], "the later file is told");
+    let (_, healed, all) = step(&[("copy.yaml", "")]);
+    assert_eq!((healed, all.len()), (vec![("DuplicateObject", 5)], 0));
+}

@@ -34,6 +34,14 @@ pub struct Store {
     adjust: Option<Adjust>,
 }
 
+const DUPLICATE: &str = "DuplicateObject";
+const SKIPPED: &str = "SkippedKind";
+
+/// Whether a problem is one of [`Store::problems_across`].
+pub(crate) fn is_across(problem: &Diagnostic) -> bool {
+    [DUPLICATE, SKIPPED].contains(&problem.reason)
+}
+
 /// What a step did to the objects in force.
 #[derive(Debug, Default)]
 pub struct StoreChange {
@@ -43,6 +51,8 @@ pub struct StoreChange {
     pub removed: Vec<ObjectKey>,
     /// Objects touched by the step whose text is wrong and whose last good version stays.
     pub held: Vec<ObjectKey>,
+    /// Every object that one of the files claims or claimed.
+    pub touched: BTreeSet<ObjectKey>,
 }
 
 impl fmt::Debug for Store {
@@ -79,21 +89,32 @@ impl Store {
             }
         }
         let mut step = StoreChange::default();
-        for key in touched {
+        for key in touched.iter().cloned() {
             self.decide(key, &mut step);
         }
-        step
+        StoreChange { touched, ..step }
     }
 
     /// Everything that is wrong with the files and with each object by itself, in the order of the files.
     #[must_use]
     pub fn problems(&self) -> Vec<Diagnostic> {
-        let mut problems: Vec<Diagnostic> =
-            self.files.values().flat_map(|file| file.problems.iter().cloned()).collect();
-        problems.extend(self.duplicates());
-        problems.extend(self.skipped());
+        let mut problems: Vec<Diagnostic> = self.problems_in(self.files.keys()).cloned().collect();
+        problems.extend(self.problems_across());
         problems.sort_by(Diagnostic::in_order);
         problems
+    }
+
+    /// What is wrong with these files, looked at one by one.
+    pub(crate) fn problems_in<'a>(
+        &'a self,
+        files: impl Iterator<Item = &'a PathBuf>,
+    ) -> impl Iterator<Item = &'a Diagnostic> {
+        files.filter_map(|path| self.files.get(path)).flat_map(|file| &file.problems)
+    }
+
+    /// What only several files together show ([`is_across`]).
+    pub(crate) fn problems_across(&self) -> impl Iterator<Item = Diagnostic> {
+        self.duplicates().chain(self.skipped())
     }
 
     /// The text an object stands in, and which of its documents it is.
@@ -155,8 +176,7 @@ impl Store {
                     if winner.0 == path { format!("line {}", winner.1.line) } else { winner.0.display().to_string() };
                 let message = format!("the same object is already in {place}, which comes first; this one is not used");
                 let text = self.files.get(path).and_then(FileState::text).map_or("", |text| &**text);
-                let diagnostic =
-                    Diagnostic::new(Severity::Error, "DuplicateObject", message).about(key, "metadata.name");
+                let diagnostic = Diagnostic::new(Severity::Error, DUPLICATE, message).about(key, "metadata.name");
                 diagnostic.at(path, text, position, may_show(Some(key), text))
             })
         })
@@ -176,7 +196,7 @@ impl Store {
             let message = format!("kind {kind} ({api_version}) is not used here and is skipped{more}");
             let text = self.files.get(path).and_then(FileState::text).map_or("", |text| &**text);
             let mut diagnostic =
-                Diagnostic::new(Severity::Note, "SkippedKind", message).at(path, text, skipped.position, true);
+                Diagnostic::new(Severity::Note, SKIPPED, message).at(path, text, skipped.position, true);
             diagnostic.object = Some(format!("{kind} {}", skipped.name)).filter(|_| !skipped.name.is_empty());
             diagnostic
         };

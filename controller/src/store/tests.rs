@@ -16,7 +16,7 @@ fn step(store: &mut Store, files: &[(&str, &str)]) -> String {
 }
 
 fn tell(step: StoreChange) -> String {
-    let StoreChange { changes, added, changed, removed, held } = step;
+    let StoreChange { changes, added, changed, removed, held, touched: _ } = step;
     assert_eq!(changes.len(), added.len() + changed.len() + removed.len());
     let marks = [("+", added), ("~", changed), ("-", removed), ("!", held)];
     let words: Vec<String> = marks

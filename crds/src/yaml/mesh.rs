@@ -1,8 +1,8 @@
 //! The text of a MeshConfig, as ConfigMap `istio` holds it under `mesh`.
 
 use super::decode::{Problems, typed};
-use super::split;
-use super::{ReadError, Spans, tree, unknown};
+use super::tree::{self, Tree};
+use super::{ReadError, Spans, split, unknown};
 use crate::mesh_config::MeshConfig;
 
 /// A MeshConfig that was read.
@@ -15,17 +15,29 @@ pub struct MeshConfigText {
     pub spans: Spans,
 }
 
+/// Where the fields of a MeshConfig are in its text, be they right or wrong; `None` where the text is no YAML.
+#[must_use]
+pub fn mesh_config_spans(text: &str) -> Option<Spans> {
+    let tree = single_tree(text).ok()??;
+    Some(tree.root.into_parts().1)
+}
+
+/// The first document of a text, if it has one.
+fn single_tree(text: &str) -> Result<Option<Tree>, ReadError> {
+    let Some(chunk) = split::chunks(text).into_iter().next() else { return Ok(None) };
+    let (trees, broken) = tree::read(chunk);
+    match broken {
+        Some(error) => Err(error),
+        None => Ok(trees.into_iter().next()),
+    }
+}
+
 /// Reads the text of a MeshConfig; an empty one is a MeshConfig without settings.
 ///
 /// # Errors
 /// Everything that is wrong with it; a field that is not known is not.
 pub fn read_mesh_config(text: &str) -> Result<MeshConfigText, Vec<ReadError>> {
-    let Some(chunk) = split::chunks(text).into_iter().next() else { return Ok(MeshConfigText::default()) };
-    let (trees, broken) = tree::read(chunk);
-    if let Some(error) = broken {
-        return Err(vec![error]);
-    }
-    let Some(tree) = trees.into_iter().next() else { return Ok(MeshConfigText::default()) };
+    let Some(tree) = single_tree(text).map_err(|error| vec![error])? else { return Ok(MeshConfigText::default()) };
     if !tree.mistakes.is_empty() {
         return Err(tree.mistakes);
     }

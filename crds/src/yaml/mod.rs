@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use crate::object::{Object, ObjectKey};
 
-pub use mesh::{MeshConfigText, read_mesh_config};
+pub use mesh::{MeshConfigText, mesh_config_spans, read_mesh_config};
 pub use spans::{Position, Spans};
 
 /// The largest document that is read, as on an API server.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::spans::{Children, Position, SpanNode, Spans};
-use super::{Document, Outcome, read_mesh_config};
+use super::{Document, Outcome, mesh_config_spans};
 use crate::object::Body;
 
 const CONFIG_MAP: &str = "istio";
@@ -14,10 +14,10 @@ pub(super) fn locate_mesh_config(document: &mut Document, text: &str) {
     let Outcome::Object(object) = &document.outcome else { return };
     let Body::ConfigMap(map) = &object.body else { return };
     let Some(inner) = map.data.get(PATH[1]).filter(|_| object.meta.name == CONFIG_MAP) else { return };
-    let Ok(read) = read_mesh_config(inner) else { return };
+    let Some(spans) = mesh_config_spans(inner) else { return };
     let block = document.spans.locate(&PATH.join("."));
     let Some(place) = Place::of(block, inner, text) else { return };
-    document.spans = document.spans.with_children(&PATH, place.children(&read.spans.root));
+    document.spans = document.spans.with_children(&PATH, place.children(&spans.root));
 }
 
 impl Spans {

@@ -326,7 +326,7 @@ fn mesh_config_in_a_config_map_is_located() {
     assert_eq!(at("data.mesh.defaultConfig.gatewayTopology.numTrustedProxies"), (11, 44, "2"));
     assert_eq!(at("data.mesh.none"), (7, 3, "mesh"));
     assert_eq!(at("data.other"), (6, 10, "x"));
-    let inner = read_mesh_config("connectTimeout: 1\n").unwrap();
+    let inner = read_mesh_config("connectTimeout: 1s\n").unwrap();
     assert_eq!(Spans::of_mesh_config(&inner.spans).locate("data.mesh.connectTimeout").column, 17);
 }
 
