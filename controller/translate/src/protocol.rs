@@ -58,8 +58,8 @@ impl Protocol {
     pub(crate) fn upstream(self) -> UpstreamProtocol {
         match self {
             Self::Http2 => UpstreamProtocol::Http2,
-            Self::Auto => UpstreamProtocol::SameAsDownstream,
-            Self::Http | Self::Tls | Self::Tcp | Self::Udp => UpstreamProtocol::Http1,
+            // A gateway sniffs nothing: a port that declares nothing is spoken to in HTTP/1.1.
+            Self::Http | Self::Auto | Self::Tls | Self::Tcp | Self::Udp => UpstreamProtocol::Http1,
         }
     }
 }

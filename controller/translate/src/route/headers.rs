@@ -26,9 +26,10 @@ pub(crate) fn merged(rule: Option<&Headers>, destination: Option<&Headers>, seve
             // The destination's first, so that the rule's win.
             return destination.into_iter().chain(rule).collect();
         }
-        // One list: everything is removed before anything is set, and the destination's come last.
-        let (removed, set) = rule.into_iter().chain(destination).partition::<Vec<_>, _>(is_remove);
-        removed.into_iter().chain(set).collect()
+        // One list: all is removed before anything is set, and set before anything is added; the destination's last.
+        let mut all: Vec<_> = rule.into_iter().chain(destination).collect();
+        all.sort_by_key(phase);
+        all
     })
 }
 
@@ -41,8 +42,12 @@ fn both(edits: impl Fn(Direction) -> Vec<HeaderOp>) -> HeaderEdits {
     }
 }
 
-fn is_remove(op: &HeaderOp) -> bool {
-    matches!(op, HeaderOp::Remove { .. })
+fn phase(op: &HeaderOp) -> u8 {
+    match op {
+        HeaderOp::Remove { .. } => 0,
+        HeaderOp::Set { .. } => 1,
+        HeaderOp::Append { .. } => 2,
+    }
 }
 
 /// Removals, then what is set, then what is added, each sorted by name.
