@@ -48,7 +48,10 @@ pub enum Operator {
     /// Milliseconds from the first byte of the request to the last of the response.
     Duration,
     UpstreamHost,
+    /// With the `;` that Istio puts behind a cluster's name in statistics.
     UpstreamCluster,
+    /// The name alone.
+    UpstreamClusterRaw,
     UpstreamLocalAddress,
     DownstreamLocalAddress,
     DownstreamLocalAddressWithoutPort,
@@ -188,7 +191,8 @@ fn named(name: &str, argument: Option<&str>, max_length: Option<usize>) -> Resul
         "BYTES_SENT" => Operator::BytesSent,
         "DURATION" => Operator::Duration,
         "UPSTREAM_HOST" | "UPSTREAM_REMOTE_ADDRESS" => Operator::UpstreamHost,
-        "UPSTREAM_CLUSTER" | "UPSTREAM_CLUSTER_RAW" => Operator::UpstreamCluster,
+        "UPSTREAM_CLUSTER" => Operator::UpstreamCluster,
+        "UPSTREAM_CLUSTER_RAW" => Operator::UpstreamClusterRaw,
         "UPSTREAM_LOCAL_ADDRESS" => Operator::UpstreamLocalAddress,
         "DOWNSTREAM_LOCAL_ADDRESS" => Operator::DownstreamLocalAddress,
         "DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT" => Operator::DownstreamLocalAddressWithoutPort,

@@ -92,7 +92,9 @@ pub(crate) fn finish(ctx: &Ctx<'_>, request: &mut RequestHead, forward: &Forward
     };
     if let Some(authority) = authority {
         if tell {
-            let original = request.authority().to_vec();
+            // The destination's comes first, so it is what the route's replaces.
+            let replaced = destination.authority.as_deref().filter(|_| forward.authority.is_some());
+            let original = replaced.unwrap_or(request.authority()).to_vec();
             request.fields.set(b"x-envoy-original-host", &original);
         }
         request.set_authority(authority);

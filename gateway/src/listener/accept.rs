@@ -141,8 +141,7 @@ async fn serve_tcp(
     let deadline = table.limits().handshake_timeout;
     let tls = match (&listener.plaintext, listener.tls.is_empty()) {
         (_, true) => false,
-        (None, false) => true,
-        (Some(_), false) => {
+        (_, false) => {
             let first = tokio::select! {
                 first = timeout(deadline, sniff::is_tls(&stream)) => first,
                 () = stop.cancelled() => return,
@@ -161,6 +160,9 @@ async fn serve_tcp(
         let chain = chain.clone();
         drop(listener);
         parts.serve(stream, &chain, None).await;
+    } else {
+        // Closed without a word, as Envoy does where no chain fits.
+        worker.shared.metrics.rejected_connections.with_label_values(&["filter_chain_not_found"]).inc();
     }
 }
 

@@ -76,9 +76,13 @@ pub(crate) fn write(operator: &Operator, source: &Source<'_>, out: &mut Vec<u8>)
         Operator::UpstreamHost => {
             out.extend_from_slice(ctx.endpoint.as_deref().map(Endpoint::address).unwrap_or_default().as_bytes());
         }
-        Operator::UpstreamCluster => {
-            let name = ctx.cluster.as_deref().map(|cluster| cluster.name().as_str());
-            out.extend_from_slice(name.unwrap_or_default().as_bytes());
+        Operator::UpstreamCluster | Operator::UpstreamClusterRaw => {
+            if let Some(cluster) = &ctx.cluster {
+                out.extend_from_slice(cluster.name().as_str().as_bytes());
+                if *operator == Operator::UpstreamCluster {
+                    out.push(b';');
+                }
+            }
         }
         Operator::UpstreamLocalAddress => {
             if let Some(address) = ctx.upstream_local {

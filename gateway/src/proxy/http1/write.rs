@@ -17,11 +17,9 @@ pub(crate) fn request(out: &mut Vec<u8>, head: &RequestHead, framing: Framing, u
     if upgrade {
         out.extend_from_slice(b"connection: Upgrade\r\nupgrade: websocket\r\n");
     }
-    if framing == Framing::None && head.fields.has(FieldId::ContentLength) {
-        frame(out, Framing::Length(0));
-    } else {
-        frame(out, framing);
-    }
+    // A method that may carry a body says that there is none (RFC 9110 §8.6).
+    let says_empty = !matches!(head.method(), b"GET" | b"HEAD") || head.fields.has(FieldId::ContentLength);
+    frame(out, if framing == Framing::None && says_empty && !upgrade { Framing::Length(0) } else { framing });
     out.extend_from_slice(b"\r\n");
 }
 
@@ -34,8 +32,10 @@ pub(crate) fn response(out: &mut Vec<u8>, head: &ResponseHead, framing: Framing,
     }
     match framing {
         Framing::None if to_head || head.status == 304 => {
-            // The length a body would have had.
-            if let Some(length) = head.fields.get(FieldId::ContentLength) {
+            // The framing a body would have had.
+            if head.fields.has(FieldId::TransferEncoding) {
+                frame(out, Framing::Chunked);
+            } else if let Some(length) = head.fields.get(FieldId::ContentLength) {
                 out.extend_from_slice(b"content-length: ");
                 out.extend_from_slice(length);
                 out.extend_from_slice(b"\r\n");
