@@ -30,9 +30,11 @@ fn main() -> ExitCode {
         Command::Run(args) => run::run(*args, &terminal),
         Command::Check(args) => check::check(&args, &terminal),
         Command::Explain(args) => explain::explain(&args, &terminal),
-        Command::Version(args) => version::version(&args).map(|()| ExitCode::SUCCESS),
+        Command::Version(args) => version::version(&args, &terminal).map(|()| ExitCode::SUCCESS),
         Command::Completions(args) => {
-            clap_complete::generate(args.shell, &mut Cli::command(), "sluice", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(args.shell, &mut Cli::command(), "sluice", &mut script);
+            terminal.print(String::from_utf8_lossy(&script).trim_end());
             Ok(ExitCode::SUCCESS)
         }
     };

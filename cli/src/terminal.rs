@@ -4,6 +4,12 @@
 use std::io::{self, IsTerminal as _, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// Takes away what stands in the line.
+const CLEAR: &str = "\r\x1b[2K";
+/// A live line that is wider than the terminal is cut, not continued: only one line can be redrawn.
+const NO_WRAP: &str = "\x1b[?7l";
+const WRAP: &str = "\x1b[?7h";
+
 /// Colours, or the plain text where there are none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Paint {
@@ -80,7 +86,8 @@ impl Terminal {
         let live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
         let mut out = io::stdout().lock();
         // A reader that has gone away (`| head`) is no reason to stop serving.
-        let _ = if live.is_empty() { writeln!(out, "{text}") } else { write!(out, "\r\x1b[2K{text}\n{live}") };
+        let _ =
+            if live.is_empty() { writeln!(out, "{text}") } else { write!(out, "{CLEAR}{text}\n{NO_WRAP}{live}{WRAP}") };
         let _ = out.flush();
     }
 
@@ -92,7 +99,7 @@ impl Terminal {
         }
         *live = text;
         let mut out = io::stdout().lock();
-        let _ = write!(out, "\r\x1b[2K{live}");
+        let _ = write!(out, "{CLEAR}{NO_WRAP}{live}{WRAP}");
         let _ = out.flush();
     }
 }
@@ -118,10 +125,10 @@ impl Write for LogLine {
             err.write_all(bytes)?;
         } else {
             let mut out = io::stdout().lock();
-            write!(out, "\r\x1b[2K")?;
+            write!(out, "{CLEAR}")?;
             out.flush()?;
             err.write_all(bytes)?;
-            write!(out, "{live}")?;
+            write!(out, "{NO_WRAP}{live}{WRAP}")?;
             out.flush()?;
         }
         Ok(bytes.len())

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::args::{Output, VersionArgs};
+use crate::terminal::Terminal;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -22,15 +23,15 @@ const APIS: &[&str] = &[
     "v1",
 ];
 
-pub(crate) fn version(args: &VersionArgs) -> anyhow::Result<()> {
+pub(crate) fn version(args: &VersionArgs, terminal: &Terminal) -> anyhow::Result<()> {
     let version = Version {
         version: env!("CARGO_PKG_VERSION"),
         platform: format!("{}/{}", std::env::consts::OS, std::env::consts::ARCH),
         apis: APIS,
     };
     match args.output {
-        Output::Text => println!("sluice {} ({})", version.version, version.platform),
-        Output::Json => println!("{}", serde_json::to_string_pretty(&version)?),
+        Output::Text => terminal.print(&format!("sluice {} ({})", version.version, version.platform)),
+        Output::Json => terminal.print(&serde_json::to_string_pretty(&version)?),
     }
     Ok(())
 }

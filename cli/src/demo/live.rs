@@ -10,7 +10,7 @@ const REDRAW: Duration = Duration::from_millis(500);
 /// Where nothing can be redrawn.
 const REPEAT: Duration = Duration::from_secs(5);
 /// Cells of the bar of shares.
-const CELLS: usize = 20;
+const CELLS: usize = 12;
 
 /// Shows the meter until it is cancelled.
 pub(crate) async fn show(meter: Arc<Mutex<Meter>>, terminal: Terminal) {
@@ -33,7 +33,7 @@ pub(crate) async fn show(meter: Arc<Mutex<Meter>>, terminal: Terminal) {
     }
 }
 
-/// `50 req/s   v1 ━━━━━━━━━━ v2   90 % / 10 %   0 failures   p50 0.6 ms   p99 1.9 ms`
+/// `50 req/s  ━━━━━━━━━━━─  v1 90 %  v2 10 %  0 failures  p50 0.6 ms  p99 1.9 ms`, which 80 columns hold.
 pub(crate) fn line(reading: &Reading, paint: Paint) -> String {
     let failures = match reading.failures {
         0 => paint.green("0 failures"),
@@ -41,8 +41,8 @@ pub(crate) fn line(reading: &Reading, paint: Paint) -> String {
         n => paint.red(&format!("{n} failures")),
     };
     let rate = paint.bold(&format!("{:>3.0} req/s", reading.per_second));
-    let latency = paint.dim(&format!("p50 {}   p99 {}", millis(reading.p50), millis(reading.p99)));
-    format!("{rate}   {}   {failures}   {latency}", shares(reading, paint))
+    let latency = paint.dim(&format!("p50 {}  p99 {}", millis(reading.p50), millis(reading.p99)));
+    format!("{rate}  {}  {failures}  {latency}", shares(reading, paint))
 }
 
 fn shares(reading: &Reading, paint: Paint) -> String {
@@ -57,7 +57,7 @@ fn shares(reading: &Reading, paint: Paint) -> String {
     }
     let first = (share("v1") * CELLS as f64).round() as usize;
     let bar = format!("{}{}", paint.cyan(&"━".repeat(first)), paint.magenta(&"─".repeat(CELLS - first)));
-    format!("{bar}  {}", texts.join("   "))
+    format!("{bar}  {}", texts.join("  "))
 }
 
 fn millis(duration: Duration) -> String {
@@ -82,7 +82,7 @@ mod tests {
         };
         assert_eq!(
             line(&reading, Paint::new(false)),
-            " 50 req/s   ━━━━━━━━━━━━━━━━━━──  v1  90 %   v2  10 %   0 failures   p50 0.6 ms   p99 12 ms"
+            " 50 req/s  ━━━━━━━━━━━─  v1  90 %  v2  10 %  0 failures  p50 0.6 ms  p99 12 ms"
         );
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use controller::Event;
+use controller::{Event, Severity};
 use crds::ObjectKey;
 use gateway::ListenerEvent;
 
@@ -30,7 +30,8 @@ pub(crate) fn lines(event: &Event, effects: &[String], listeners: &[ListenerEven
         let more = event.problems.len() - SHOWN;
         lines.push(paint.dim(&format!("… and {more} more; `sluice check` shows them all")));
     }
-    for problem in event.healed.iter().take(SHOWN) {
+    let healed = event.healed.iter().filter(|problem| problem.severity != Severity::Note);
+    for problem in healed.take(SHOWN) {
         lines.push(format!("{}  {} {}", paint.dim(&now()), paint.green("fixed:"), paint.dim(&problem.to_string())));
     }
     for key in &event.held {
@@ -76,11 +77,12 @@ fn effects_of(effects: &[String]) -> String {
 fn socket(event: &ListenerEvent, paint: Paint) -> String {
     match event {
         ListenerEvent::Opened { name, address, moved_from: None } => {
-            format!("{} {address}  {}", paint.green("listening on"), paint.dim(name.as_str()))
+            format!("{} {}  {}", paint.green("listening on"), plain(address), paint.dim(name.as_str()))
         }
         ListenerEvent::Opened { name, address, moved_from: Some(port) } => format!(
-            "{} {address}  {}  {}",
+            "{} {}  {}  {}",
             paint.green("listening on"),
+            plain(address),
             paint.dim(name.as_str()),
             paint.yellow(&format!("moved: port {port} needs root"))
         ),
@@ -90,6 +92,12 @@ fn socket(event: &ListenerEvent, paint: Paint) -> String {
         }
         ListenerEvent::Closed { name } => format!("{} {name}", paint.dim("closed")),
     }
+}
+
+/// `port 8080` where that is the port of every address.
+fn plain(address: &str) -> String {
+    let port = address.strip_prefix("[::]:").or_else(|| address.strip_prefix("0.0.0.0:"));
+    port.map_or_else(|| address.to_owned(), |port| format!("port {port}"))
 }
 
 pub(crate) fn now() -> String {
@@ -142,7 +150,7 @@ mod tests {
             reason: "Address already in use".to_owned(),
         };
         let shown = plain(&Event::default(), &[], &[moved, failed]);
-        assert_eq!(shown[0], "listening on 0.0.0.0:8080  0.0.0.0_80  moved: port 80 needs root");
+        assert_eq!(shown[0], "listening on port 8080  0.0.0.0_80  moved: port 80 needs root");
         assert!(shown[1].starts_with("error: cannot listen on port 8443 (0.0.0.0_8443): Address already in use"));
     }
 }

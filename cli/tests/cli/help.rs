@@ -1,15 +1,6 @@
 //! What the command line says about itself.
 
-#![allow(clippy::unwrap_used, reason = "a test may fail")]
-
-use assert_cmd::Command;
-
-fn sluice(words: &[&str]) -> (String, String, i32) {
-    let mut command = Command::cargo_bin("sluice").unwrap();
-    let output = command.args(words).env_remove("SLUICE_OUTPUT").output().unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    (text(output.stdout), text(output.stderr), output.status.code().unwrap())
-}
+use crate::sluice;
 
 #[test]
 fn every_command_has_help_with_examples_and_variables() {
