@@ -48,6 +48,7 @@ pub(crate) struct Demo {
     meter: Arc<Mutex<Meter>>,
     /// Where the clients of this machine reach the gateway.
     ip: IpAddr,
+    /// The file that was written.
     root: Option<PathBuf>,
     running: JoinSet<()>,
 }
@@ -94,9 +95,13 @@ impl Demo {
         .to_string()
     }
 
-    /// Fits what the gateway is told to this machine; says which ports were moved.
+    /// Fits what the gateway is told to this machine; says which ports were moved. Before the first delta is in force,
+    /// and the gateway ready, the root is where clients look for it.
     pub(crate) fn adjust(&mut self, delta: ir::Delta, terminal: &Terminal) -> anyhow::Result<ir::Delta> {
         let (delta, moved) = self.overlay.adjust(delta)?;
+        if self.root.is_none() {
+            self.root = Some(self.write_root(self.served().0)?);
+        }
         for overlay::Moved { from, to } in moved {
             terminal.print(&in_use(terminal.paint(), from, to));
         }
@@ -108,19 +113,15 @@ impl Demo {
         self.meter.lock().unwrap_or_else(PoisonError::into_inner).restart_shares();
     }
 
-    /// Called once, when the first configuration is in force: writes the root and says what can be done here.
-    pub(crate) fn introduce(&mut self, terminal: &Terminal) -> anyhow::Result<()> {
+    /// Called once, when the first configuration is in force: says what can be done here.
+    pub(crate) fn introduce(&self, terminal: &Terminal) {
         for backend in &self.backends {
             if backend.address != backend.wanted {
                 let (from, to) = (backend.wanted.port(), backend.address.port());
                 terminal.print(&in_use(terminal.paint(), from, to));
             }
         }
-        let (https, http) = self.served();
-        let root = self.write_root(https)?;
-        terminal.print(&self.introduction(&root, https, http, terminal.paint()));
-        self.root = Some(root);
-        Ok(())
+        terminal.print(&self.introduction(terminal.paint()));
     }
 
     /// Starts the built-in traffic and its live line.
@@ -165,7 +166,8 @@ impl Demo {
         Ok(path)
     }
 
-    fn introduction(&self, root: &Path, https: u16, http: u16, paint: Paint) -> String {
+    fn introduction(&self, paint: Paint) -> String {
+        let (https, http) = self.served();
         let mut lines = vec![String::new()];
         let mut line =
             |label: &str, text: String| lines.push(format!("  {}  {text}", paint.dim(&format!("{label:<5}"))));
@@ -173,19 +175,17 @@ impl Demo {
             line("files", format!("written to {}/; they are yours to edit", self.files.directory.display()));
         }
         // A client that does not know `*.localhost` must be told where that is; all recent ones know.
-        let host = if self.ip.is_loopback() { String::new() } else { format!("--resolve {HOST}:{https}:{} ", self.ip) };
-        let curl = format!("curl --cacert {} {host}https://{HOST}:{https}/", quoted(root));
-        line("try", paint.bold(&curl));
-        let host = if self.ip.is_loopback() { String::new() } else { format!("--resolve {HOST}:{http}:{} ", self.ip) };
+        let resolve = |port: u16| match self.ip.is_loopback() {
+            true => String::new(),
+            false => format!("--resolve {HOST}:{port}:{} ", self.ip),
+        };
+        if let (Some(root), 1..) = (&self.root, https) {
+            let curl = format!("curl --cacert {} {}https://{HOST}:{https}/", quoted(root), resolve(https));
+            line("try", paint.bold(&curl));
+        }
         if http != 0 {
-            line(
-                "",
-                format!(
-                    "{}  {}",
-                    paint.bold(&format!("curl -i {host}http://{HOST}:{http}/")),
-                    paint.dim("redirects to HTTPS")
-                ),
-            );
+            let curl = format!("curl -i {}http://{HOST}:{http}/", resolve(http));
+            line("", format!("{}  {}", paint.bold(&curl), paint.dim("redirects to HTTPS")));
         }
         let weights = self.files.directory.join(files::WEIGHTS);
         line("edit", format!("{}  {}", paint.bold(&quoted(&weights)), paint.dim("change the weights and save")));

@@ -169,7 +169,7 @@ impl Session<'_> {
         }
         let Some(demo) = &mut self.demo else { return Ok(()) };
         if event.first {
-            demo.introduce(self.terminal)?;
+            demo.introduce(self.terminal);
             if self.traffic {
                 demo.start_traffic(self.terminal)?;
             }
