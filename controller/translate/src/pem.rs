@@ -47,7 +47,9 @@ pub(crate) fn certificates(bytes: &[u8]) -> Result<Chain, PemError> {
     for (index, certificate) in CertificateDer::pem_slice_iter(bytes).enumerate() {
         let bad = |error: String| PemError::BadCertificate { position: index + 1, error };
         let certificate = certificate.map_err(|error| bad(error.to_string()))?;
-        let (rest, _) = X509Certificate::from_der(&certificate).map_err(|error| bad(error.to_string()))?;
+        // The parser's own words are about its grammar and help nobody.
+        let (rest, _) =
+            X509Certificate::from_der(&certificate).map_err(|_| bad("it is not an X.509 certificate".to_owned()))?;
         if !rest.is_empty() {
             return Err(bad("bytes follow it".to_owned()));
         }

@@ -99,6 +99,10 @@ pub enum Problem {
     UnknownSubset { host: String, subset: String },
     #[error("there is no Gateway {gateway:?}")]
     UnknownGateway { gateway: String },
+    #[error(
+        "this VirtualService is not exported to namespace {namespace:?}, where the gateway runs; nothing reaches it there"
+    )]
+    NotExported { namespace: String },
     #[error("no host of this VirtualService is among the hosts of Gateway {gateway:?}; nothing reaches it there")]
     NoCommonHost { gateway: String },
     #[error("there is no VirtualService {delegate:?} that this one may delegate to; the rule is left out")]
@@ -154,6 +158,7 @@ impl Problem {
             Self::UnknownPort { .. } => "UnknownPort",
             Self::UnknownSubset { .. } => "UnknownSubset",
             Self::UnknownGateway { .. } => "UnknownGateway",
+            Self::NotExported { .. } => "NotExported",
             Self::NoCommonHost { .. } => "NoCommonHost",
             Self::UnknownDelegate { .. } => "UnknownDelegate",
             Self::NestedDelegate { .. } => "NestedDelegate",
@@ -200,6 +205,7 @@ impl Problem {
             | Self::UnknownPort { .. }
             | Self::UnknownSubset { .. }
             | Self::UnknownGateway { .. }
+            | Self::NotExported { .. }
             | Self::NoCommonHost { .. }
             | Self::UnknownDelegate { .. }
             | Self::NestedDelegate { .. }

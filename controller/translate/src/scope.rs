@@ -1,6 +1,6 @@
 //! Where in an object one is, and the place to report what is found there.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::time::Duration;
 
 use crds::ObjectKey;
@@ -67,7 +67,13 @@ impl<'a> Scope<'a> {
 
     /// Reports this field as one that is not acted on.
     pub(crate) fn not_supported(&mut self, effect: &'static str) {
-        let field = self.path.rsplit('.').next().unwrap_or_default().to_owned();
+        let field = last_name(&self.path).to_owned();
+        self.report(Problem::NotSupportedYet { field, effect });
+    }
+
+    /// The same for one of a field's values.
+    pub(crate) fn value_not_supported(&mut self, value: impl fmt::Display, effect: &'static str) {
+        let field = format!("{} {value}", last_name(&self.path));
         self.report(Problem::NotSupportedYet { field, effect });
     }
 
@@ -101,5 +107,47 @@ impl<'a> Scope<'a> {
             self.report(Problem::DurationTooShort { text: text.to_owned(), least });
         }
         Some(duration)
+    }
+}
+
+/// What users call the field at a path: its name, or its key in a map.
+fn last_name(path: &str) -> &str {
+    let mut depth = 0_usize;
+    let mut start = 0;
+    let mut open = None;
+    for (index, byte) in path.bytes().enumerate() {
+        match byte {
+            b'[' => {
+                open = if depth == 0 { Some(index) } else { open };
+                depth += 1;
+            }
+            b']' => depth = depth.saturating_sub(1),
+            b'.' if depth == 0 => (start, open) = (index + 1, None),
+            _ => {}
+        }
+    }
+    match open {
+        Some(open) => {
+            let key = path[open + 1..].trim_end_matches(']');
+            if key.bytes().all(|byte| byte.is_ascii_digit()) { &path[start..open] } else { key }
+        }
+        None => &path[start..],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_called_by_their_last_name() {
+        for (path, name) in [
+            ("spec", "spec"),
+            ("spec.http[0].fault", "fault"),
+            ("spec.tls[0]", "tls"),
+            ("a.labels[security.istio.io/tlsMode]", "security.istio.io/tlsMode"),
+        ] {
+            assert_eq!(last_name(path), name, "{path}");
+        }
     }
 }

@@ -183,7 +183,7 @@ fn validate_resolution(spec: &ServiceEntry, at: &mut Scope<'_>) {
                         .conflict("DYNAMIC_DNS needs HTTP, HTTP2, GRPC or TLS ports");
                 }
             }
-            at.field("resolution").not_supported("requests get 503");
+            at.field("resolution").value_not_supported(Resolution::DynamicDns, "requests get 503");
         }
     }
 }

@@ -20,7 +20,10 @@ pub fn validate(object: &Object) -> Vec<Report> {
     let own = object.meta.namespace.as_str();
     let mut at = Scope::new(&key, "spec", &mut reports);
     match &object.body {
-        Body::Gateway(spec) => gateway::validate(spec, &object.meta.name, &mut at),
+        Body::Gateway(spec) => {
+            gateway::validate(spec, &mut at);
+            gateway::validate_name(&object.meta.name, &mut Scope::new(&key, "metadata.name", &mut reports));
+        }
         Body::VirtualService(spec) => virtual_service::validate(spec, own, &mut at),
         Body::DestinationRule(spec) => destination_rule::validate(spec, own, &mut at),
         Body::ServiceEntry(spec) => service_entry::validate(spec, own, &mut at),

@@ -31,7 +31,15 @@ pub(crate) fn translate(
         return None;
     }
     let exports = Exports::new(&spec.export_to, &context.mesh.config.default_virtual_service_export_to);
-    let tier = exports.tier(&meta.namespace, &context.proxy.namespace)?;
+    let Some(tier) = exports.tier(&meta.namespace, &context.proxy.namespace) else {
+        let served =
+            gateways(spec, &meta.namespace).into_iter().any(|(_, name)| !context.view.servers(&name).is_empty());
+        if served {
+            let problem = Problem::NotExported { namespace: context.proxy.namespace.clone() };
+            reports.push(Report { object: key.clone(), field: "spec.exportTo".to_owned(), problem });
+        }
+        return None;
+    };
     let rules = delegate::resolve(context, key, spec, reports);
     let hosts: Vec<Cow<'_, str>> = spec.hosts.iter().map(|host| hosts::resolve(host, &meta.namespace)).collect();
     let mut group = RouteGroup {

@@ -1,6 +1,8 @@
 //! What YAML means: `golden/<feature>/<case>.in.yaml` holds all objects, `<case>.out.yaml` what the proxy is told and
 //! what users are told. `UPDATE_GOLDEN=1` writes the latter; review the difference like code.
 
+#![allow(clippy::unwrap_used)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

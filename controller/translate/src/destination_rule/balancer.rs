@@ -26,7 +26,7 @@ pub(super) fn validate(settings: &LoadBalancerSettings, has_outlier: bool, at: &
         at.conflict("simple and consistentHash exclude each other");
     }
     if *simple == Some(SimpleLb::Passthrough) {
-        at.field("simple").not_supported("LEAST_REQUEST is used");
+        at.field("simple").value_not_supported(SimpleLb::Passthrough, "LEAST_REQUEST is used");
     }
     if let Some(hash) = consistent_hash {
         validate_hash(hash, &mut at.field("consistentHash"));

@@ -32,8 +32,8 @@ pub(crate) fn validate(spec: &DestinationRule, own: &str, at: &mut Scope<'_>) {
     for (index, subset) in subsets.iter().enumerate() {
         let Subset { name, labels, traffic_policy } = subset;
         let mut at = at.item("subsets", index);
-        if !is_subset_name(name) {
-            at.field("name").invalid(name, "a subset's name: lower-case letters, digits and -, 63 characters at most");
+        if !hosts::is_dns_label(name) {
+            at.field("name").invalid(name, "a subset's name: letters, digits and -, 63 characters at most");
         } else if !names.insert(name) {
             at.field("name").report(Problem::Duplicate { value: name.clone() });
         }
@@ -50,10 +50,6 @@ pub(crate) fn validate(spec: &DestinationRule, own: &str, at: &mut Scope<'_>) {
             at.field("exportTo").conflict("a rule with a workloadSelector can be exported to its own namespace only");
         }
     }
-}
-
-fn is_subset_name(name: &str) -> bool {
-    hosts::is_label(name) && !name.bytes().any(|byte| byte.is_ascii_uppercase())
 }
 
 fn validate_labels(labels: &std::collections::BTreeMap<String, String>, at: &mut Scope<'_>) {
@@ -341,6 +337,6 @@ fn validate_tls(tls: &ClientTlsSettings, at: &mut Scope<'_>) {
         at.field("sni").invalid(sni, "a host name");
     }
     if *mode != ClientTlsMode::Disable {
-        at.field("mode").not_supported("requests get 503 rather than being sent in the clear");
+        at.field("mode").value_not_supported(mode, "requests get 503 rather than being sent in the clear");
     }
 }

@@ -17,7 +17,7 @@ use crate::report::Report;
 use crate::unit::{Context, Needed};
 use crate::world::{GatewayName, ServersByGateway, Typed, selects};
 
-pub(crate) use validate::validate;
+pub(crate) use validate::{validate, validate_name};
 
 /// What the Gateways amount to.
 #[derive(Debug, Default)]

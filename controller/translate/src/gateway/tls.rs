@@ -171,13 +171,13 @@ pub(super) fn validate(settings: &ServerTlsSettings, at: &mut Scope<'_>) {
             if count > 0 || given(ca_certificates) {
                 at.no_effect("TLS passes through, so that certificates given here are not used");
             }
-            at.field("mode").not_supported("handshakes for its hosts are closed");
+            at.field("mode").value_not_supported(mode, "handshakes for its hosts are closed");
         }
         ServerTlsMode::IstioMutual => {
             if count > 0 || given(ca_certificates) || given(ca_cert_credential_name) {
                 at.conflict("ISTIO_MUTUAL uses the mesh's certificates; none can be given");
             }
-            at.field("mode").not_supported("handshakes for its hosts are closed");
+            at.field("mode").value_not_supported(mode, "handshakes for its hosts are closed");
         }
         ServerTlsMode::Simple | ServerTlsMode::Mutual | ServerTlsMode::OptionalMutual => {
             let from_files = !sources[1] && !sources[2] && !sources[3];

@@ -13,11 +13,15 @@ use crate::scope::Scope;
 const PROTOCOLS: [&str; 12] =
     ["HTTP", "HTTPS", "GRPC", "GRPC-WEB", "HTTP2", "MONGO", "TCP", "TLS", "REDIS", "MYSQL", "UDP", "HTTP_PROXY"];
 
-pub(crate) fn validate(spec: &Gateway, name: &str, at: &mut Scope<'_>) {
-    let Gateway { servers, selector } = spec;
+/// Checks the object's name, which other objects have to be able to write.
+pub(crate) fn validate_name(name: &str, at: &mut Scope<'_>) {
     if !hosts::is_label(name) {
         at.invalid(name, "a Gateway's name: letters, digits and -, no dots");
     }
+}
+
+pub(crate) fn validate(spec: &Gateway, at: &mut Scope<'_>) {
+    let Gateway { servers, selector } = spec;
     for (key, value) in selector.iter().flatten() {
         if key.is_empty() || key.contains('*') || value.contains('*') {
             at.entry("selector", key).invalid(value, "a label; names cannot be empty and * is not allowed");

@@ -1,5 +1,7 @@
 //! `corsPolicy`: checked, not yet applied (docs/semantics.md §3.13).
 
+use std::time::Duration;
+
 use crds::CorsPolicy;
 
 use super::{headers, regex};
@@ -46,7 +48,8 @@ pub(crate) fn validate(cors: &CorsPolicy, at: &mut Scope<'_>) {
     }
     if let Some(text) = max_age {
         let mut at = at.field("maxAge");
-        if at.duration(text).is_some_and(|age| age.subsec_nanos() != 0) {
+        let age = at.duration_of_at_least(text, Duration::from_millis(1));
+        if age.is_some_and(|age| age.subsec_nanos() != 0) {
             at.invalid(text, "a number of whole seconds");
         }
     }

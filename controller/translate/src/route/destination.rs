@@ -62,7 +62,7 @@ pub(crate) fn validate(destination: Option<&Destination>, at: &mut Scope<'_>) {
     if host.is_empty() {
         at.field("host").missing("a destination needs a host");
     } else if host == "*" {
-        at.field("host").invalid(host, "a service; * is none");
+        at.field("host").invalid(host, "a destination, which is one service");
     } else if !hosts::is_ip(host)
         && let Err(problem) = hosts::check_wildcard_name(host)
     {

@@ -42,7 +42,8 @@ pub(crate) fn validate(spec: &VirtualService, own: &str, at: &mut Scope<'_>) {
     }
     crate::export::validate(export_to, own, false, at);
     if on_mesh {
-        at.field("gateways").not_supported("sidecars are not served; only the Gateways named here apply the rules");
+        at.field("gateways")
+            .value_not_supported(MESH, "sidecars are not served; only the Gateways named here apply the rules");
     }
 }
 

@@ -124,7 +124,8 @@ impl World {
     }
 
     fn list(&mut self, lookup: &Lookup, key: &Arc<ObjectKey>) {
-        let mut keys = self.index.get(lookup).cloned().unwrap_or_default();
+        // Taken out first: a set that nobody else holds is not copied.
+        let mut keys = self.index.remove(lookup).unwrap_or_default();
         Arc::make_mut(&mut keys).insert(Arc::clone(key));
         self.index.insert(lookup.clone(), keys);
     }
