@@ -2,7 +2,7 @@
 # Runs the commands in the documentation. In README.md and docs/*.md, blocks that begin with ```sh test are run, and
 # blocks that begin with ```yaml test NAME are written to the file NAME; all blocks of a page are one script, run with
 # `bash -eu` in an empty directory that holds a copy of examples/, with `sluice` in PATH. A command that fails fails the
-# page. Whatever a page leaves running is stopped.
+# page, and so does a command behind `! ` that does not. Whatever a page leaves running is stopped.
 # usage: dev/docs-test.sh [PAGE…]       SLUICE: the binary; built in the dev profile unless given
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -32,6 +32,8 @@ script_of() {
         /^```sh test *$/ { sh = 1; next }
         /^```yaml test / { file = $3; print "mkdir -p \"$(dirname " file ")\""; print "cat > " file " <<\"END OF BLOCK\""; next }
         /^```/ { if (file) print "END OF BLOCK"; sh = 0; file = ""; next }
+        # `! command` would not end a script under -e when the command succeeds.
+        sh { sub(/^! /, "fails ") }
         sh || file { print }
     ' "$1"
 }
@@ -53,6 +55,7 @@ for page in "${pages[@]}"; do
     (cd "$scratch/page" && PATH=$scratch/bin:$PATH NO_COLOR=1 exec setsid --wait "${isolated[@]}" bash -c '
         trap "kill \$(jobs -p) 2>/dev/null; wait" EXIT
         set -euo pipefail
+        fails() { if "$@"; then echo "should have failed: $*"; return 1; fi; }
         . "$1"
     ' page "$scratch/script") >"$scratch/output" 2>&1 </dev/null && result=ok || result=FAILED
     echo "$page: $result after $((SECONDS - start)) s"

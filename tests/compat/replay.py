@@ -97,6 +97,20 @@ def label(case):
     return f"{case['group']}/{case['name']}"
 
 
+def excused_requests(entry, case):
+    """The ids of the requests that may differ: all of the case when the entry of intended.json is a reason alone, those
+    whose number is listed when it is {"reason": …, "requests": ["03", …]}."""
+    if entry is None:
+        return set()
+    ids = [request["id"] for request in case["requests"]]
+    if isinstance(entry, str):
+        return set(ids)
+    unknown = set(entry["requests"]) - {name.split(" ")[0] for name in ids}
+    if unknown:
+        raise SystemExit(f"intended.json: {label(case)} has no request {', '.join(sorted(unknown))}")
+    return {name for name in ids if name.split(" ")[0] in entry["requests"]}
+
+
 class Tally:
     """Counts per group, and what differed."""
 
@@ -112,17 +126,17 @@ class Tally:
         row = self.row(case)
         row["requests"] += len(case["requests"])
         row["differing"] += sum(bool(found) for found in differing.values())
-        found = [(request, *one) for request, several in differing.items() for one in several]
         name = label(case)
-        if not found:
-            row["same"] += 1
-            self.agreed.add(name)
-        elif name in self.intended:
-            row["intended"] += 1
-        else:
+        excused = excused_requests(self.intended.get(name), case)
+        self.agreed |= {f"{name}, {request}" for request in excused if not differing[request]}
+        found = [(request, *one) for request, several in differing.items() for one in several]
+        unexcused = [one for one in found if one[0] not in excused]
+        if unexcused:
             row["different"] += 1
-            self.found[name] = found
-            self.tell(case, found, problems)
+            self.found[name] = unexcused
+            self.tell(case, unexcused, problems)
+        else:
+            row["intended" if found else "same"] += 1
 
     def tell(self, case, found, problems):
         note = f"  ({'; '.join(map(str, problems))[:200]})" if problems else ""
@@ -140,8 +154,8 @@ class Tally:
         print("\n" + f"{'group':24}" + "".join(f"{column:>11}" for column in COLUMNS))
         for group, row in [*self.rows.items(), ("total", self.total())]:
             print(f"{group:24}" + "".join(f"{row[column]:11}" for column in COLUMNS))
-        for name in sorted(set(self.intended) & self.agreed):
-            print(f"note: {name} is listed as intended to differ, but does not")
+        for name in sorted(self.agreed):
+            print(f"note: {name}: is listed as intended to differ, but does not")
 
 
 def replay(cases, options, tally, with_namespace):
