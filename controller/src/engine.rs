@@ -127,6 +127,12 @@ impl Engine {
         &self.store
     }
 
+    /// Where the proxy listens for connections to a port as its clients call it.
+    #[must_use]
+    pub fn listening_port(&self, port: u16) -> u16 {
+        self.translation.listening_port(port)
+    }
+
     /// The objects in force.
     #[must_use]
     pub fn world(&self) -> &World {

@@ -38,6 +38,11 @@ impl Translation {
         &self.world
     }
 
+    /// Where the proxy listens for connections to a port as its clients call it.
+    pub(crate) fn listening_port(&self, port: u16) -> u16 {
+        self.translator.listening_port(&self.world, port)
+    }
+
     pub(crate) fn reports(&self) -> impl Iterator<Item = &Report> {
         self.translator.reports()
     }

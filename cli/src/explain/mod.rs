@@ -24,7 +24,9 @@ pub(crate) fn explain(args: &ExplainArgs, terminal: &Terminal) -> anyhow::Result
     let question = Question::parse(&args.request)?;
     let (engine, step) = Controller::once(configuration::options(&args.paths, &args.proxy)?)?;
     let compiled = Compiler::default().apply(&stand_in::with_certificates(&step.delta)?);
-    let answer = walk::walk(&compiled.table, &step, &question, question.port, OffsetDateTime::now_utc());
+    // A Service in front of the gateway may call the port by another number.
+    let port = engine.listening_port(question.port);
+    let answer = walk::walk(&compiled.table, &step, &question, port, OffsetDateTime::now_utc());
     match args.output {
         Output::Json => terminal.print(&serde_json::to_string_pretty(&answer)?),
         Output::Text => {

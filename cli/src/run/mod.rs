@@ -25,7 +25,7 @@ use ports::OwnPorts;
 use stop::Stop;
 
 /// What the lines of `run` tell anyway is not logged as well.
-const QUIET: &str = "warn,controller=off,gateway::listener=off,gateway::app=error";
+const QUIET: &str = "warn,controller::app=off,gateway::listener=off,gateway::app=error";
 /// Added to a port that needs root.
 const MOVE_BY: u16 = 8000;
 /// Events that may wait to be told.
@@ -68,7 +68,7 @@ async fn serve(args: RunArgs, terminal: &Terminal) -> anyhow::Result<ExitCode> {
         told: Vec::new(),
         listeners: Vec::new(),
     };
-    session.follow(pushes, events, &mut stop).await?;
+    session.follow(pushes, events, &mut stop).await;
     controller.abort();
     Ok(session.end(&mut stop).await)
 }
@@ -131,19 +131,23 @@ struct Session<'t> {
 }
 
 impl Session<'_> {
-    /// Until somebody asks to stop.
-    async fn follow(
-        &mut self,
-        mut pushes: mpsc::Receiver<Push>,
-        mut events: mpsc::Receiver<Event>,
-        stop: &mut Stop,
-    ) -> anyhow::Result<()> {
+    /// Until somebody asks to stop. A gateway without its controller goes on with what it has.
+    async fn follow(&mut self, mut pushes: mpsc::Receiver<Push>, mut events: mpsc::Receiver<Event>, stop: &mut Stop) {
+        let mut led = true;
         loop {
-            tokio::select! {
-                () = stop.asked() => return Ok(()),
-                Some(push) = pushes.recv() => self.apply(push).await?,
-                Some(event) = events.recv() => self.tell(&event)?,
-                else => anyhow::bail!("the controller has ended; see the log"),
+            let result = tokio::select! {
+                () = stop.asked() => return,
+                push = pushes.recv(), if led => match push {
+                    Some(push) => self.apply(push).await,
+                    None => {
+                        led = false;
+                        Err(anyhow::anyhow!("the controller has ended; what is in force stays, changes are not followed"))
+                    }
+                },
+                Some(event) = events.recv() => self.tell(&event),
+            };
+            if let Err(error) = result {
+                self.terminal.print(&format!("{} {error:#}", self.terminal.paint().red("error:")));
             }
         }
     }

@@ -146,6 +146,19 @@ fn a_destination_that_does_not_exist_is_told() {
 }
 
 #[test]
+fn a_service_in_front_of_the_gateway_is_looked_through() {
+    let text = std::fs::read_to_string(crate::root().join("examples/routing/gateway.yaml")).unwrap();
+    let service = "apiVersion: v1\nkind: Service\nmetadata: {name: edge, namespace: istio-system}\nspec:\n  selector: \
+                   {istio: ingressgateway}\n  ports: [{name: http, port: 80, targetPort: 18080}]\n";
+    let routes = std::fs::read_to_string(crate::root().join("examples/routing/virtual-service.yaml")).unwrap();
+    let gateway = text.replace("number: 8080", "number: 80");
+    let files = directory(&[("g.yaml", &gateway), ("s.yaml", service), ("v.yaml", &routes)]);
+    let (text, code) = explain(files.path().to_str().unwrap(), &["http://web.localhost/healthz"]);
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("listener      0.0.0.0_18080  port 18080") && text.contains("200 direct"), "{text}");
+}
+
+#[test]
 fn the_question_is_read_strictly() {
     for (request, expected) in [
         (&["ftp://x.test/"][..], "http://"),

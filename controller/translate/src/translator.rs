@@ -109,6 +109,14 @@ impl Translator {
         self.units.values().flat_map(|unit| unit.resources.values())
     }
 
+    /// Where the proxy listens for connections to a port as Gateways, and clients of a Service in front of the proxy,
+    /// call it (docs/semantics.md §2.3).
+    #[must_use]
+    pub fn listening_port(&self, world: &World, port: u16) -> u16 {
+        let context = Context { view: View::new(world, &self.servers), proxy: &self.proxy, mesh: &self.mesh };
+        gateway::listening_port(&context, port)
+    }
+
     /// What is wrong with objects among the others; every problem once.
     pub fn reports(&self) -> impl Iterator<Item = &Report> {
         let mut seen = BTreeSet::new();

@@ -17,6 +17,7 @@ use crate::report::Report;
 use crate::unit::{Context, Needed};
 use crate::world::{GatewayName, ServersByGateway, Typed, selects};
 
+pub(crate) use port::translate as listening_port;
 pub(crate) use validate::{validate, validate_name};
 
 /// What the Gateways amount to.

@@ -12,7 +12,7 @@ const OPT_OUT: &str = "experimental.istio.io/disable-gateway-port-translation";
 
 /// The port to listen on: of the oldest Service or ServiceEntry that selects the proxy and has the port; without one
 /// the number as it is.
-pub(super) fn translate(context: &Context<'_>, number: u16) -> u16 {
+pub(crate) fn translate(context: &Context<'_>, number: u16) -> u16 {
     let of_service = of_service(context, number);
     let of_entry = of_entry(context, number);
     match (of_service, of_entry) {
