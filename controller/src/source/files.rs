@@ -10,11 +10,11 @@ use std::time::{Duration, SystemTime};
 use crds::yaml::{self, Outcome};
 
 use super::names;
+use super::walk::{Walk, link_target, real_parent};
 use super::{Content, FileChange, MeshConfigFile, Paths, SourceError, mesh_config_documents, plain};
 
 /// The largest file that is read.
 const MAX_FILE_BYTES: u64 = 64 << 20;
-const MAX_DEPTH: usize = 32;
 /// A file that was written so shortly before it was read may have been written once more within its time stamp's grain.
 const STAMP_GRAIN: Duration = Duration::from_millis(100);
 
@@ -32,6 +32,8 @@ pub(super) struct Found {
     pub(super) changes: Vec<FileChange>,
     /// To be looked at once more.
     pub(super) doubtful: Vec<PathBuf>,
+    /// A file is known under several names; listing everything anew leaves one.
+    pub(super) crowded: bool,
 }
 
 /// What an event on a path can concern.
@@ -46,6 +48,9 @@ pub(super) struct Files {
     known: BTreeMap<PathBuf, Known>,
     /// Known files by their real paths: several links can lead to one file.
     seen_files: BTreeMap<PathBuf, BTreeSet<PathBuf>>,
+    /// Names that are not read as long as things are as they are, by the path it depends on: further names of a file,
+    /// and links to nothing.
+    waiting: BTreeMap<PathBuf, BTreeSet<PathBuf>>,
     /// Directories as seen.
     directories: BTreeSet<PathBuf>,
     /// The same by their real paths.
@@ -100,6 +105,7 @@ impl Files {
             roots,
             known: BTreeMap::new(),
             seen_files: BTreeMap::new(),
+            waiting: BTreeMap::new(),
             directories: BTreeSet::new(),
             seen_directories: BTreeMap::new(),
             moved: true,
@@ -115,7 +121,7 @@ impl Files {
         }
         let mut watched: BTreeSet<&Path> = self.seen_directories.keys().map(PathBuf::as_path).collect();
         // A file is replaced in the directory it is in, a linked file also in the one it is linked from.
-        watched.extend(self.seen_files.keys().filter_map(|real| real.parent()));
+        watched.extend(self.seen_files.keys().chain(self.waiting.keys()).filter_map(|real| real.parent()));
         let parents: Vec<PathBuf> = self.roots.iter().filter_map(|root| real_parent(&root.path)).collect();
         watched.extend(parents.iter().map(PathBuf::as_path));
         let identified = |path: &Path| Some((path.to_owned(), identity(&fs::metadata(path).ok()?)));
@@ -148,7 +154,8 @@ impl Files {
                 }
             }
         }
-        affected.files.extend(self.seen_files.get(event).into_iter().flatten().cloned());
+        let others = [&self.seen_files, &self.waiting].map(|names| names.get(event));
+        affected.files.extend(others.into_iter().flatten().flatten().cloned());
         affected
     }
 
@@ -157,7 +164,11 @@ impl Files {
         let gone = self.list();
         let mut found = Found::default();
         for path in gone {
-            self.look(&path, trust, &mut found);
+            if self.other_file(&path).is_some() {
+                self.drop_file(&path, trust, &mut found);
+            } else {
+                self.look(&path, trust, &mut found);
+            }
         }
         let paths: Vec<PathBuf> = self.known.keys().cloned().collect();
         for path in paths {
@@ -172,13 +183,17 @@ impl Files {
 
     /// Reads one file, whatever its time stamp says.
     pub(super) fn look(&mut self, path: &Path, trust: Trust, found: &mut Found) {
-        if !self.known.contains_key(path) && self.is_other_name(path) {
+        if let Some(real) = self.other_file(path).filter(|_| !self.known.contains_key(path)) {
+            self.wait(real, path);
             return;
         }
         let read = SystemTime::now();
         match read_text(path) {
             Ok(text) => self.found_text(path, text, read, trust, found),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                if let Some(target) = link_target(path) {
+                    self.wait(target, path);
+                }
                 if !self.known.contains_key(path) {
                     return;
                 }
@@ -186,8 +201,7 @@ impl Files {
                     found.doubtful.push(path.to_owned());
                     return;
                 }
-                self.forget(path);
-                found.changes.push(FileChange { path: path.to_owned(), content: Content::Gone });
+                self.drop_file(path, trust, found);
             }
             Err(error) => {
                 let why = error.to_string();
@@ -204,6 +218,8 @@ impl Files {
 
     fn found_text(&mut self, path: &Path, text: String, read: SystemTime, trust: Trust, found: &mut Found) {
         let mesh_config = self.mesh_config_of(path);
+        let real = self.entry(path).real.clone();
+        found.crowded |= self.seen_files.get(&real).is_some_and(|names| names.len() > 1);
         let known = self.entry(path);
         known.stamp = fs::metadata(path).ok().map(|metadata| Stamp::new(&metadata, read));
         if matches!(&known.state, State::Text(before) if **before == *text) {
@@ -227,9 +243,24 @@ impl Files {
         found.changes.push(FileChange { path: path.to_owned(), content: Content::Text { text, documents } });
     }
 
-    /// Whether a path leads to a file that is known under another one.
-    fn is_other_name(&self, path: &Path) -> bool {
-        fs::canonicalize(path).is_ok_and(|real| self.seen_files.contains_key(&real))
+    /// Forgets a file; another name of it may take its place.
+    fn drop_file(&mut self, path: &Path, trust: Trust, found: &mut Found) {
+        let real = self.forget(path);
+        found.changes.push(FileChange { path: path.to_owned(), content: Content::Gone });
+        for name in real.and_then(|real| self.waiting.remove(&real)).unwrap_or_default() {
+            self.look(&name, trust, found);
+        }
+    }
+
+    /// The file a path leads to, if that is known under another one.
+    fn other_file(&self, path: &Path) -> Option<PathBuf> {
+        let real = fs::canonicalize(path).ok()?;
+        self.seen_files.get(&real)?.iter().any(|name| name != path).then_some(real)
+    }
+
+    fn wait(&mut self, real: PathBuf, path: &Path) {
+        self.moved |= !self.waiting.contains_key(&real);
+        self.waiting.entry(real).or_default().insert(path.to_owned());
     }
 
     fn mesh_config_of(&self, path: &Path) -> Option<MeshConfigFile> {
@@ -250,8 +281,8 @@ impl Files {
         self.moved = true;
     }
 
-    fn forget(&mut self, path: &Path) {
-        let Some(known) = self.known.remove(path) else { return };
+    fn forget(&mut self, path: &Path) -> Option<PathBuf> {
+        let known = self.known.remove(path)?;
         if let Some(seen) = self.seen_files.get_mut(&known.real) {
             seen.remove(path);
             if seen.is_empty() {
@@ -259,6 +290,7 @@ impl Files {
             }
         }
         self.moved = true;
+        Some(known.real)
     }
 
     /// Walks all roots; returns known files that are not there any more.
@@ -267,17 +299,29 @@ impl Files {
         for root in &self.roots {
             walk.visit(&root.path);
         }
-        let Walk { mut files, directories } = walk;
+        let Walk { mut files, directories, dangling } = walk;
+        self.waiting = BTreeMap::new();
+        for (path, target) in dangling {
+            self.wait(target, &path);
+        }
         // One file under several names is one file; the first name is used.
         let mut taken = BTreeSet::new();
-        files.retain(|_, real| taken.insert(real.clone()));
+        files.retain(|path, real| {
+            let first = taken.insert(real.clone());
+            if !first {
+                self.waiting.entry(real.clone()).or_default().insert(path.clone());
+            }
+            first
+        });
         let gone = self.known.keys().filter(|path| !files.contains_key(*path)).cloned().collect();
         for (path, real) in files {
             match self.known.get(&path) {
                 Some(known) if known.real == real => {}
                 Some(_) => {
                     // Another file under the same name: what was read of the old one tells whether it differs.
-                    let state = self.known.remove(&path).map_or(State::New, |known| known.state);
+                    let state = self.known.get_mut(&path).map(|known| std::mem::replace(&mut known.state, State::New));
+                    let state = state.unwrap_or(State::New);
+                    self.forget(&path);
                     self.remember(path.clone(), real);
                     self.entry(&path).state = state;
                 }
@@ -291,59 +335,6 @@ impl Files {
         self.directories = directories.into_keys().collect();
         self.moved = true;
         gone
-    }
-}
-
-/// Everything below some paths: what is seen, with what it really is.
-#[derive(Default)]
-struct Walk {
-    files: BTreeMap<PathBuf, PathBuf>,
-    directories: BTreeMap<PathBuf, PathBuf>,
-}
-
-impl Walk {
-    /// A path somebody named is read whatever its name is.
-    fn visit(&mut self, path: &Path) {
-        let Ok(metadata) = fs::metadata(path) else { return };
-        // A pipe (`<(helm template …)`) has no real path.
-        let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        if metadata.is_dir() {
-            self.directory(path, real, &mut Vec::new());
-        } else {
-            self.files.insert(path.to_owned(), real);
-        }
-    }
-
-    /// `above` are the real directories on the way here: links can lead in circles.
-    fn directory(&mut self, path: &Path, real: PathBuf, above: &mut Vec<PathBuf>) {
-        if above.contains(&real) || above.len() >= MAX_DEPTH {
-            return;
-        }
-        self.directories.insert(path.to_owned(), real.clone());
-        let Ok(entries) = fs::read_dir(path) else { return };
-        above.push(real.clone());
-        for entry in entries.flatten() {
-            let name = entry.file_name();
-            if !names::is_visible(&name) {
-                continue;
-            }
-            let Ok(kind) = entry.file_type() else { continue };
-            let path = plain(&path.join(&name));
-            // Only links need to be resolved; with ten thousand files this is what the time goes into.
-            let (kind, real) = if kind.is_symlink() {
-                let (Ok(metadata), Ok(real)) = (fs::metadata(&path), fs::canonicalize(&path)) else { continue };
-                (metadata.file_type(), real)
-            } else {
-                (kind, real.join(&name))
-            };
-            // Reading a pipe or a device somebody left here could take forever.
-            if kind.is_dir() {
-                self.directory(&path, real, above);
-            } else if kind.is_file() && names::is_object_file(&name) {
-                self.files.insert(path, real);
-            }
-        }
-        above.pop();
     }
 }
 
@@ -383,13 +374,4 @@ fn read_text(path: &Path) -> io::Result<String> {
             error.utf8_error().valid_up_to()
         ))
     })
-}
-
-fn real_parent(path: &Path) -> Option<PathBuf> {
-    let parent = match path.parent() {
-        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
-        Some(parent) => parent,
-        None => return None,
-    };
-    fs::canonicalize(parent).ok()
 }

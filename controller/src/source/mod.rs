@@ -3,6 +3,7 @@
 mod files;
 mod names;
 mod pending;
+mod walk;
 mod watch;
 
 use std::path::{Path, PathBuf};

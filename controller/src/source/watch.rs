@@ -156,6 +156,9 @@ impl FileSource {
             self.files.look(&path, trust, &mut found);
         }
         self.follow();
+        if found.crowded {
+            pending.tree(Sign::Busy, now);
+        }
         for path in found.doubtful {
             debug!(path = %path.display(), "in doubt, looking again");
             pending.confirm(path, now);
@@ -172,6 +175,7 @@ impl FileSource {
             let more = self.files.rescan(trust);
             found.changes.extend(more.changes);
             found.doubtful = more.doubtful;
+            found.crowded = more.crowded;
             if !self.follow() && !appeared {
                 return found;
             }
