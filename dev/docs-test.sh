@@ -53,7 +53,7 @@ for page in "${pages[@]}"; do
     start=$SECONDS
     # A session of its own, so that everything the page started can be found and stopped.
     (cd "$scratch/page" && PATH=$scratch/bin:$PATH NO_COLOR=1 exec setsid --wait "${isolated[@]}" bash -c '
-        trap "kill \$(jobs -p) 2>/dev/null; wait" EXIT
+        trap "kill \$(jobs -p) 2>/dev/null || true; wait" EXIT
         set -euo pipefail
         fails() { if "$@"; then echo "should have failed: $*"; return 1; fi; }
         . "$1"
