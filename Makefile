@@ -6,7 +6,6 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.NOTPARALLEL:
 .PHONY: help demo build test test-rust test-docs compat golden lint fmt fmt-check doc deny layers charts bench bench-peers ci
 
 help: ## this list
@@ -20,9 +19,7 @@ build: ## the binaries, optimised, in target/release
 	cargo build --release --locked --bins
 
 test: ## everything: unit, golden, wire, recorded cases of real Istio, the commands in the docs
-	@dev/toolchain.sh
-	@# All three even when one fails: one run tells everything that is wrong.
-	@$(MAKE) --no-print-directory --keep-going test-rust compat test-docs
+	@dev/test.sh
 
 test-rust: ## unit, golden, property and wire tests
 	cargo test --workspace --locked

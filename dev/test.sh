@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Every test there is: unit, golden, property and wire tests; recorded cases of real Istio; the commands in the docs.
+# All of them run even when one fails: one run tells everything that is wrong.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+dev/toolchain.sh
+failed=()
+part() { "$@" || failed+=("$*"); }
+
+part cargo test --workspace --locked --no-fail-fast
+
+# The tests of the command line made the binary. Building it once more by itself would compile half the dependencies
+# again, because their features are not the same without the tests.
+binary=${CARGO_TARGET_DIR:-target}/debug/sluice
+if [ ${#failed[@]} -eq 0 ] && [ -x "$binary" ]; then
+    export SLUICE=${SLUICE:-$binary}
+fi
+part dev/compat.sh
+part dev/docs-test.sh
+
+if [ ${#failed[@]} -gt 0 ]; then
+    printf 'failed: %s\n' "${failed[@]}" >&2
+    exit 1
+fi
