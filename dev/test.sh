@@ -8,13 +8,12 @@ dev/toolchain.sh
 failed=()
 part() { "$@" || failed+=("$*"); }
 
-part cargo test --workspace --locked --no-fail-fast
-
-# The tests of the command line made the binary. Building it once more by itself would compile half the dependencies
-# again, because their features are not the same without the tests.
-binary=${CARGO_TARGET_DIR:-target}/debug/sluice
-if [ ${#failed[@]} -eq 0 ] && [ -x "$binary" ]; then
-    export SLUICE=${SLUICE:-$binary}
+part cargo test --workspace --locked --no-run
+if [ ${#failed[@]} -eq 0 ]; then
+    # That built the binary for the tests of the command line. Building it by itself would compile half the dependencies
+    # again, because their features are not the same without the tests.
+    export SLUICE=${SLUICE:-${CARGO_TARGET_DIR:-target}/debug/sluice}
+    part cargo test --workspace --locked --no-fail-fast
 fi
 part dev/compat.sh
 part dev/docs-test.sh
