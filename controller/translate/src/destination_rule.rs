@@ -2,6 +2,7 @@
 //! (docs/semantics.md §4.1–4.3).
 
 mod balancer;
+mod limits;
 mod validate;
 
 use crds::{
@@ -15,7 +16,8 @@ use crate::report::{Problem, Report};
 use crate::unit::Context;
 use crate::world::{Typed, selects};
 
-pub(crate) use validate::{validate, validate_connection_pool};
+pub(crate) use limits::validate_connection_pool;
+pub(crate) use validate::validate;
 
 /// All rules for one host that apply together.
 pub(crate) struct Effective<'a> {

@@ -1,6 +1,7 @@
 //! Host names: short names, wildcards, and what overlaps what (docs/semantics.md §1.2, §1.3).
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 /// The domain of the cluster's services.
@@ -38,7 +39,8 @@ pub(crate) fn subset_of(a: &str, b: &str) -> bool {
 
 /// For every overlapping pair the more specific host, each once (docs/semantics.md §2.5 step 2).
 pub(crate) fn intersection<'a>(ours: impl Iterator<Item = &'a str>, theirs: &[Cow<'a, str>]) -> Vec<String> {
-    let mut both: Vec<String> = Vec::new();
+    let mut both = Vec::new();
+    let mut seen = HashSet::new();
     for our in ours {
         for their in theirs {
             let host: &str = if subset_of(our, their) {
@@ -48,7 +50,7 @@ pub(crate) fn intersection<'a>(ours: impl Iterator<Item = &'a str>, theirs: &[Co
             } else {
                 continue;
             };
-            if !both.iter().any(|known| known == host) {
+            if seen.insert(host.to_owned()) {
                 both.push(host.to_owned());
             }
         }

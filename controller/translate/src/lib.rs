@@ -23,6 +23,7 @@ mod secret;
 mod service;
 mod service_entry;
 mod settings;
+mod step;
 mod translator;
 mod unit;
 mod validate;

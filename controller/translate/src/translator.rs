@@ -10,7 +10,8 @@ use crate::ProxyScope;
 use crate::gateway::{self, SecretUse};
 use crate::mesh::{self, Mesh};
 use crate::report::{Problem, Report};
-use crate::unit::{Context, Needed, UnitId};
+use crate::step::Step;
+use crate::unit::{Context, Unit, UnitId};
 use crate::world::{Changes, Lookup, ServersByGateway, View, World};
 use crate::{cluster, endpoints, secret, settings, virtual_service};
 
@@ -28,15 +29,6 @@ pub struct Translator {
     /// How many units name a cluster.
     needed: BTreeMap<ClusterName, usize>,
     started: bool,
-}
-
-/// A translation's last result.
-#[derive(Debug, Default)]
-struct Unit {
-    asked: BTreeSet<Lookup>,
-    resources: BTreeMap<Key, Resource>,
-    needed: Needed,
-    reports: Vec<Report>,
 }
 
 /// What one step changed.
@@ -232,7 +224,7 @@ impl Translator {
     /// Puts a unit's new result in place of the old one.
     fn keep(&mut self, id: &UnitId, unit: Unit, exists: bool, step: &mut Step) {
         let old = self.units.remove(id).unwrap_or_default();
-        for lookup in old.asked.difference(&unit.asked) {
+        for lookup in old.asked.iter().filter(|lookup| !exists || !unit.asked.contains(*lookup)) {
             if let Some(askers) = self.askers.get_mut(lookup) {
                 askers.remove(id);
                 if askers.is_empty() {
@@ -259,26 +251,9 @@ impl Translator {
                 }
             }
         }
-        step.reports_changed |= old.reports != unit.reports;
-        for key in old.resources.keys().filter(|key| !unit.resources.contains_key(*key)) {
-            step.removed.insert(key.clone());
-        }
-        for (key, resource) in &unit.resources {
-            if old.resources.get(key) != Some(resource) {
-                step.changed.insert(key.clone(), resource.clone());
-            }
-        }
+        step.compare(&old, &unit);
         if exists {
             self.units.insert(id.clone(), unit);
-        } else {
-            for lookup in &unit.asked {
-                if let Some(askers) = self.askers.get_mut(lookup) {
-                    askers.remove(id);
-                    if askers.is_empty() {
-                        self.askers.remove(lookup);
-                    }
-                }
-            }
         }
     }
 
@@ -303,31 +278,7 @@ impl Translator {
     }
 }
 
-impl Unit {
-    fn put(&mut self, resources: impl IntoIterator<Item = Resource>) {
-        self.resources.extend(resources.into_iter().map(|resource| (resource.key(), resource)));
-    }
-}
-
 /// Where groups begin in the order of units.
 fn first_group() -> UnitId {
     UnitId::Group(ObjectKey::new(ObjectKind::Gateway, "", ""))
-}
-
-/// What an update has still to do, and what it did.
-#[derive(Default)]
-struct Step {
-    dirty: BTreeSet<UnitId>,
-    changed: BTreeMap<Key, Resource>,
-    removed: BTreeSet<Key>,
-    units_run: usize,
-    reports_changed: bool,
-}
-
-impl Step {
-    fn finish(self) -> Update {
-        let Self { dirty: _, changed, removed, units_run, reports_changed } = self;
-        let removed = removed.into_iter().filter(|key| !changed.contains_key(key)).collect();
-        Update { changed: changed.into_values().collect(), removed, units_run, reports_changed }
-    }
 }

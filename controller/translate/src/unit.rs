@@ -1,13 +1,14 @@
 //! The pieces a proxy's configuration is translated in. Each is run again alone, when an answer it got has changed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crds::ObjectKey;
-use ir::{ClusterName, SecretName};
+use ir::{ClusterName, Key, Resource, SecretName};
 
 use crate::ProxyScope;
 use crate::mesh::Mesh;
-use crate::world::View;
+use crate::report::Report;
+use crate::world::{Lookup, View};
 
 /// Names a piece.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,3 +32,18 @@ pub(crate) struct Context<'a> {
 
 /// Clusters that something sends traffic to.
 pub(crate) type Needed = BTreeSet<ClusterName>;
+
+/// A translation's last result.
+#[derive(Debug, Default)]
+pub(crate) struct Unit {
+    pub(crate) asked: BTreeSet<Lookup>,
+    pub(crate) resources: BTreeMap<Key, Resource>,
+    pub(crate) needed: Needed,
+    pub(crate) reports: Vec<Report>,
+}
+
+impl Unit {
+    pub(crate) fn put(&mut self, resources: impl IntoIterator<Item = Resource>) {
+        self.resources.extend(resources.into_iter().map(|resource| (resource.key(), resource)));
+    }
+}

@@ -1,0 +1,39 @@
+//! One step of following the world: what is still to be run, and what has changed for the proxy.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ir::{Key, Resource};
+
+use crate::translator::Update;
+use crate::unit::{Unit, UnitId};
+
+/// What an update has still to do, and what it did.
+#[derive(Default)]
+pub(crate) struct Step {
+    pub(crate) dirty: BTreeSet<UnitId>,
+    pub(crate) changed: BTreeMap<Key, Resource>,
+    pub(crate) removed: BTreeSet<Key>,
+    pub(crate) units_run: usize,
+    pub(crate) reports_changed: bool,
+}
+
+impl Step {
+    /// Notes what a unit's new result means for the proxy and for readers of reports.
+    pub(crate) fn compare(&mut self, old: &Unit, new: &Unit) {
+        self.reports_changed |= old.reports != new.reports;
+        for key in old.resources.keys().filter(|key| !new.resources.contains_key(*key)) {
+            self.removed.insert(key.clone());
+        }
+        for (key, resource) in &new.resources {
+            if old.resources.get(key) != Some(resource) {
+                self.changed.insert(key.clone(), resource.clone());
+            }
+        }
+    }
+
+    pub(crate) fn finish(self) -> Update {
+        let Self { dirty: _, changed, removed, units_run, reports_changed } = self;
+        let removed = removed.into_iter().filter(|key| !changed.contains_key(key)).collect();
+        Update { changed: changed.into_values().collect(), removed, units_run, reports_changed }
+    }
+}
