@@ -176,7 +176,7 @@ pub(crate) struct ExplainArgs {
     #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = Output::Text, env = "SLUICE_OUTPUT")]
     pub(crate) output: Output,
 
-    /// The request: [METHOD] URL [-H 'name: value']… [--from IP]
+    /// The request: method (GET unless given), URL, -H 'name: value' for each header, --from IP
     #[arg(value_name = "REQUEST", last = true, required = true)]
     pub(crate) request: Vec<String>,
 }

@@ -20,7 +20,7 @@ const FILES: &[(&str, &str)] = &[
 pub(crate) const WEIGHTS: &str = "virtual-service.yaml";
 
 #[derive(Debug, thiserror::Error)]
-#[error("write the demo's configuration to {path}; run it in a directory that can be written to")]
+#[error("write the demo's configuration to {}; run it in a directory that can be written to", path.display())]
 pub(crate) struct FilesError {
     path: PathBuf,
     #[source]
@@ -41,17 +41,21 @@ pub(crate) fn find_or_write(here: &Path) -> Result<Files, FilesError> {
     }
     let own = here.join(OWN);
     // Whatever the user has made of an earlier demo's files is kept.
-    if own.join(WEIGHTS).is_file() {
+    if FILES.iter().any(|(name, _)| own.join(name).is_file()) {
         return Ok(Files { directory: own, written: false });
     }
-    let write = || {
-        fs::create_dir_all(&own)?;
-        FILES.iter().try_for_each(|(name, text)| fs::write(own.join(name), text))
-    };
-    match write() {
-        Ok(()) => Ok(Files { directory: own, written: true }),
-        Err(source) => Err(FilesError { path: own, source }),
+    let elsewhere = std::env::temp_dir().join(format!("{OWN}-{}", std::process::id()));
+    let written = write(&own).map(|()| own).or_else(|_| write(&elsewhere).map(|()| elsewhere.clone()));
+    match written {
+        Ok(directory) => Ok(Files { directory, written: true }),
+        Err(source) => Err(FilesError { path: elsewhere, source }),
     }
+}
+
+fn write(directory: &Path) -> io::Result<()> {
+    // One that is there already may be somebody else's.
+    fs::create_dir(directory)?;
+    FILES.iter().try_for_each(|(name, text)| fs::write(directory.join(name), text))
 }
 
 #[cfg(test)]
