@@ -252,7 +252,11 @@ pub(crate) async fn relay<D: Downstream, U: Upstream>(
                     trailers = fields;
                     ended = true;
                 }
-                Poll::Ready(Err(_)) => return Poll::Ready(RelayEnd::Upstream),
+                Poll::Ready(Err(_)) => {
+                    // What came before the loss is the client's all the same, as far as it takes it at once.
+                    let _ = down.poll_flush(cx);
+                    return Poll::Ready(RelayEnd::Upstream);
+                }
                 Poll::Pending => break,
             }
         }
