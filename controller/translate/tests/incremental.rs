@@ -308,7 +308,7 @@ fn state(translator: &Translator) -> (BTreeMap<Key, Resource>, BTreeSet<String>)
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn step_by_step_is_the_same_as_anew(steps in prop::collection::vec(prop::collection::vec(edit(), 1..8), 1..16)) {
