@@ -39,11 +39,26 @@ fn engine_syntax(pattern: &str) -> Result<String, String> {
     // How many signs of one repetition were read: a question mark behind the first makes it a lazy one.
     let mut repeats = 0;
     while let Some(next) = rest.chars().next() {
+        if let Some(quoted) = rest.strip_prefix("\\Q").filter(|_| !in_class) {
+            let (text, after) = quoted.split_once("\\E").unwrap_or((quoted, ""));
+            out.push_str(&regex_syntax::escape(text));
+            (rest, repeats) = (after, 0);
+            continue;
+        }
+        if !in_class && has_unknown_flag(rest) {
+            return Err("the flags of a group are i, m, s and U".to_owned());
+        }
         let (taken, replacement): (usize, Option<&str>) = match next {
             '\\' => {
                 // An escape takes one more character, or a braced name as in \p{Greek} and \x{10FFFF}.
                 let escaped = rest[1..].chars().next();
                 let mut taken = 1 + escaped.map_or(0, char::len_utf8);
+                // An underscore may be escaped without need, as all ASCII that is no letter and no digit.
+                if escaped.is_some_and(|escaped| escaped == '_') {
+                    out.push_str(&rest[1..taken]);
+                    (rest, repeats) = (&rest[taken..], 0);
+                    continue;
+                }
                 if matches!(escaped, Some('p' | 'P' | 'x')) && rest[taken..].starts_with('{') {
                     taken += rest[taken..].find('}').map_or(0, |end| end + 1);
                 }
@@ -81,6 +96,14 @@ fn engine_syntax(pattern: &str) -> Result<String, String> {
     Ok(out)
 }
 
+/// Whether the text begins a group with flags of which RE2 does not know one.
+fn has_unknown_flag(text: &str) -> bool {
+    let Some(flags) = text.strip_prefix("(?") else { return false };
+    let end = flags.find(|c: char| !(c.is_ascii_alphabetic() || c == '-')).unwrap_or(flags.len());
+    // What follows tells flags from names as in (?P<name>…).
+    flags[end..].starts_with([':', ')']) && flags[..end].contains(|c: char| !"imsU-".contains(c))
+}
+
 /// Length of `{n}`, `{n,}` or `{n,m}`, and the largest number in it.
 fn repetition(text: &str) -> Option<(usize, u32)> {
     let end = text.find('}')?;
@@ -112,6 +135,9 @@ mod tests {
             "a}",
             "x{,3}",
             "(?i)abc",
+            "\\Qa*(\\E+",
+            "\\_x",
+            "(?P<n>a)",
             "\\d+\\.html",
             "[]a]",
             "[{}]",
@@ -123,7 +149,7 @@ mod tests {
 
     #[test]
     fn what_re2_refuses_is_refused() {
-        for pattern in ["*", "(", "[a", "a**", "a*??", "a{2}{3}", "(?=a)", "(a)\\1", "a{1001}", "\\"] {
+        for pattern in ["*", "(", "[a", "a**", "a*??", "a{2}{3}", "(?x)a", "(?=a)", "(a)\\1", "a{1001}", "\\"] {
             assert!(check(pattern).is_err(), "{pattern}");
         }
     }
