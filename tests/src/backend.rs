@@ -21,6 +21,7 @@ pub struct Backend {
     pub name: String,
     pub address: SocketAddr,
     hits: Arc<AtomicUsize>,
+    completed: Arc<AtomicUsize>,
     connections: Arc<AtomicUsize>,
     task: tokio::task::JoinHandle<()>,
 }
@@ -37,18 +38,19 @@ impl Backend {
     pub async fn start(name: &str) -> Self {
         let socket = TcpListener::bind("127.0.0.1:0").await.expect("loopback has free ports");
         let address = socket.local_addr().expect("a bound socket has an address");
-        let (hits, connections) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-        let state = (name.to_owned(), Arc::clone(&hits), Arc::clone(&connections));
+        let (hits, completed) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let connections = Arc::new(AtomicUsize::new(0));
+        let state = (name.to_owned(), Arc::clone(&hits), Arc::clone(&completed), Arc::clone(&connections));
         let task = tokio::spawn(async move {
-            let (name, hits, connections) = state;
+            let (name, hits, completed, connections) = state;
             while let Ok((stream, _)) = socket.accept().await {
                 connections.fetch_add(1, Ordering::Relaxed);
                 let _ = stream.set_nodelay(true);
-                let (name, hits) = (name.clone(), Arc::clone(&hits));
+                let (name, hits, completed) = (name.clone(), Arc::clone(&hits), Arc::clone(&completed));
                 let service = service_fn(move |request| {
                     hits.fetch_add(1, Ordering::Relaxed);
-                    let name = name.clone();
-                    async move { Ok::<_, Infallible>(answer(&name, request).await) }
+                    let (name, completed) = (name.clone(), Arc::clone(&completed));
+                    async move { Ok::<_, Infallible>(answer(&name, request, &completed).await) }
                 });
                 tokio::spawn(async move {
                     let served = hyper::server::conn::http1::Builder::new();
@@ -57,13 +59,19 @@ impl Backend {
                 });
             }
         });
-        Self { name: name.to_owned(), address, hits, connections, task }
+        Self { name: name.to_owned(), address, hits, completed, connections, task }
     }
 
     /// Requests seen.
     #[must_use]
     pub fn hits(&self) -> usize {
         self.hits.load(Ordering::Relaxed)
+    }
+
+    /// Requests whose body was seen to its end.
+    #[must_use]
+    pub fn completed(&self) -> usize {
+        self.completed.load(Ordering::Relaxed)
     }
 
     /// Connections accepted.
@@ -105,7 +113,7 @@ fn full(body: impl Into<Bytes>) -> Body {
 
 /// `x-do`: `status 503`, `sleep 100` (ms), `stream 3` (chunks, 20 ms apart), `big 1000000`, `header name=value`,
 /// `early` (answers before the body is read).
-async fn answer(name: &str, request: Request<Incoming>) -> Response<Body> {
+async fn answer(name: &str, request: Request<Incoming>, completed: &AtomicUsize) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let orders = parts.headers.get("x-do").and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
     let order =
@@ -137,7 +145,13 @@ async fn answer(name: &str, request: Request<Incoming>) -> Response<Body> {
         });
         Response::new(StreamBody::new(stream).boxed())
     } else {
-        let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+        let body = match body.collect().await {
+            Ok(body) => {
+                completed.fetch_add(1, Ordering::Relaxed);
+                body.to_bytes()
+            }
+            Err(_) => Bytes::new(),
+        };
         let headers: Vec<_> = parts
             .headers
             .iter()
@@ -155,11 +169,10 @@ async fn answer(name: &str, request: Request<Incoming>) -> Response<Body> {
     if let Some(status) = order("status").and_then(|text| text.parse::<u16>().ok()) {
         *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::IM_A_TEAPOT);
     }
-    if let Some((header, value)) = order("header").as_deref().and_then(|text| text.split_once('=')) {
-        if let (Ok(header), Ok(value)) = (http::HeaderName::from_bytes(header.as_bytes()), HeaderValue::from_str(value))
-        {
-            response.headers_mut().append(header, value);
-        }
+    if let Some((header, value)) = order("header").as_deref().and_then(|text| text.split_once('='))
+        && let (Ok(header), Ok(value)) = (http::HeaderName::from_bytes(header.as_bytes()), HeaderValue::from_str(value))
+    {
+        response.headers_mut().append(header, value);
     }
     if let Ok(name) = HeaderValue::from_str(name) {
         response.headers_mut().insert("x-backend", name);

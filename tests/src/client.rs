@@ -200,6 +200,40 @@ impl H1 {
         Ok(std::mem::replace(&mut self.buffer, rest))
     }
 
+    /// Sends bytes that are no text.
+    ///
+    /// # Errors
+    /// When the connection is gone.
+    pub async fn send_bytes(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+        self.io.write_all(bytes).await?;
+        self.io.flush().await?;
+        Ok(())
+    }
+
+    /// Everything up to the end of the connection.
+    ///
+    /// # Errors
+    /// When it does not end in time.
+    pub async fn rest(&mut self) -> anyhow::Result<String> {
+        loop {
+            match self.fill().await {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(error) if error.downcast_ref::<std::io::Error>().is_some() => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(String::from_utf8_lossy(&std::mem::take(&mut self.buffer)).into_owned())
+    }
+
+    /// Whether nothing was sent and the connection is open.
+    #[must_use]
+    pub async fn is_silent(&mut self) -> bool {
+        let mut byte = [0; 1];
+        let wait = tokio::time::timeout(Duration::from_millis(30), self.io.read(&mut byte));
+        self.buffer.is_empty() && wait.await.is_err()
+    }
+
     /// Whether the other side closes without sending anything more.
     ///
     /// # Errors
@@ -236,6 +270,26 @@ pub async fn tls(
 pub struct H2 {
     send: h2::client::SendRequest<Bytes>,
     scheme: &'static str,
+    ended: tokio::sync::watch::Receiver<bool>,
+}
+
+/// A response under way.
+pub struct Answering {
+    pub reply: Reply,
+    pub body: h2::RecvStream,
+}
+
+impl Answering {
+    /// The next piece of the body; `None` at its end.
+    ///
+    /// # Errors
+    /// When the stream is reset.
+    pub async fn piece(&mut self) -> anyhow::Result<Option<Bytes>> {
+        let Some(data) = tokio::time::timeout(PATIENCE, self.body.data()).await? else { return Ok(None) };
+        let data = data?;
+        self.body.flow_control().release_capacity(data.len())?;
+        Ok(Some(data))
+    }
 }
 
 impl H2 {
@@ -257,16 +311,85 @@ impl H2 {
         Self::over(stream, "https").await
     }
 
+    /// With windows of this size for every stream, and a big one for the connection.
+    ///
+    /// # Errors
+    /// When the connection is refused.
+    pub async fn connect_narrow(address: SocketAddr, window: u32) -> anyhow::Result<Self> {
+        let mut builder = h2::client::Builder::new();
+        builder.initial_window_size(window).initial_connection_window_size(16 << 20);
+        Self::built(TcpStream::connect(address).await?, "http", &builder).await
+    }
+
     async fn over(
         io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         scheme: &'static str,
     ) -> anyhow::Result<Self> {
-        let (send, connection) = h2::client::handshake(io).await?;
+        Self::built(io, scheme, &h2::client::Builder::new()).await
+    }
+
+    async fn built(
+        io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        scheme: &'static str,
+        builder: &h2::client::Builder,
+    ) -> anyhow::Result<Self> {
+        let (send, connection) = builder.handshake(io).await?;
+        let (end, ended) = tokio::sync::watch::channel(false);
         tokio::spawn(async move {
-            // Its end shows in the requests.
+            // How it ended shows in the requests.
             let _ = connection.await;
+            let _ = end.send(true);
         });
-        Ok(Self { send, scheme })
+        Ok(Self { send, scheme, ended })
+    }
+
+    /// The same connection, with requests that say another scheme.
+    #[must_use]
+    pub fn saying(&self, scheme: &'static str) -> Self {
+        Self { scheme, ..self.clone() }
+    }
+
+    /// Waits for the end of the connection.
+    ///
+    /// # Errors
+    /// When it does not end in time.
+    pub async fn closed(&mut self) -> anyhow::Result<()> {
+        tokio::time::timeout(PATIENCE, self.ended.wait_for(|ended| *ended)).await??;
+        Ok(())
+    }
+
+    /// Starts a request whose body is sent piece by piece.
+    ///
+    /// # Errors
+    /// When no stream can be opened.
+    pub async fn start(
+        &mut self,
+        method: &str,
+        host: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        end: bool,
+    ) -> anyhow::Result<(h2::client::ResponseFuture, h2::SendStream<Bytes>)> {
+        let uri = format!("{}://{host}{path}", self.scheme);
+        let mut request = http::Request::builder().method(method).uri(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut send = tokio::time::timeout(PATIENCE, self.send.clone().ready()).await??;
+        Ok(send.send_request(request.body(())?, end)?)
+    }
+
+    /// The head of a response.
+    ///
+    /// # Errors
+    /// When the stream is reset before it.
+    pub async fn head(response: h2::client::ResponseFuture) -> anyhow::Result<Answering> {
+        let response = tokio::time::timeout(PATIENCE, response).await??;
+        let mut reply = Reply { status: response.status().as_u16(), ..Reply::default() };
+        for (name, value) in response.headers() {
+            reply.headers.push((name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
+        }
+        Ok(Answering { reply, body: response.into_body() })
     }
 
     /// # Errors
@@ -285,27 +408,14 @@ impl H2 {
         headers: &[(&str, &str)],
         body: Option<&str>,
     ) -> anyhow::Result<Reply> {
-        let uri = format!("{}://{host}{path}", self.scheme);
-        let mut request = http::Request::builder().method(method).uri(uri);
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let mut send = tokio::time::timeout(PATIENCE, self.send.clone().ready()).await??;
-        let (response, mut stream) = send.send_request(request.body(())?, body.is_none())?;
+        let (response, mut stream) = self.start(method, host, path, headers, body.is_none()).await?;
         if let Some(body) = body {
             stream.send_data(Bytes::copy_from_slice(body.as_bytes()), true)?;
         }
-        let response = tokio::time::timeout(PATIENCE, response).await??;
-        let mut reply = Reply { status: response.status().as_u16(), ..Reply::default() };
-        for (name, value) in response.headers() {
-            reply.headers.push((name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
+        let mut answering = Self::head(response).await?;
+        while let Some(data) = answering.piece().await? {
+            answering.reply.body.extend_from_slice(&data);
         }
-        let mut body = response.into_body();
-        while let Some(data) = tokio::time::timeout(PATIENCE, body.data()).await? {
-            let data = data?;
-            body.flow_control().release_capacity(data.len())?;
-            reply.body.extend_from_slice(&data);
-        }
-        Ok(reply)
+        Ok(answering.reply)
     }
 }

@@ -9,6 +9,7 @@ use controller::discovery::{Applied, Push};
 use controller::source::Paths;
 use controller::{Controller, Event, Options};
 use gateway::{Config, Gateway};
+use ir::{Delta, Limits, Resource};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
@@ -22,6 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub struct Edge {
     directory: TempDir,
     pub gateway: Gateway,
+    /// The state at the start, with everything that was found wrong in it.
+    pub first: Event,
     events: mpsc::Receiver<Event>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
 }
@@ -55,6 +58,41 @@ pub fn virtual_service(name: &str, rules: &str) -> String {
     )
 }
 
+/// Several documents in one file.
+#[must_use]
+pub fn file(documents: &[String]) -> String {
+    documents.join("---\n")
+}
+
+/// A VirtualService `shop/<name>` for `<name>.test` with one rule, given as a flow mapping.
+#[must_use]
+pub fn host_rule(name: &str, rule: &str) -> String {
+    format!(
+        "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {{name: {name}, namespace: shop}}\nspec:\n  \
+         hosts: [{name}.test]\n  gateways: [edge/gate]\n  http:\n  - {rule}\n"
+    )
+}
+
+/// ConfigMap `istio` with this MeshConfig.
+#[must_use]
+pub fn mesh_config(text: &str) -> String {
+    let lines: String = text.lines().map(|line| format!("    {line}\n")).collect();
+    format!(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: istio, namespace: istio-system}}\ndata:\n  mesh: |\n{lines}"
+    )
+}
+
+/// A delta with other limits than those the configuration leads to.
+fn limited(mut delta: Delta, limits: &Limits) -> Delta {
+    for encoded in &mut delta.changed {
+        if let Ok(Resource::Settings(mut settings)) = ir::codec::decode(encoded) {
+            settings.limits = limits.clone();
+            *encoded = ir::codec::encode(&Resource::Settings(settings));
+        }
+    }
+    delta
+}
+
 impl Edge {
     /// Serves these documents, one file each.
     ///
@@ -67,6 +105,14 @@ impl Edge {
     /// # Panics
     /// When anything of it does not start.
     pub async fn start_with(documents: &[String], config: Config) -> Self {
+        Self::start_limited(documents, config, None).await
+    }
+
+    /// With limits that tests do not have to wait long for.
+    ///
+    /// # Panics
+    /// When anything of it does not start.
+    pub async fn start_limited(documents: &[String], config: Config, limits: Option<Limits>) -> Self {
         let directory = TempDir::new().expect("a temporary directory");
         for (index, document) in documents.iter().enumerate() {
             std::fs::write(directory.path().join(format!("{index:02}.yaml")), document).expect("a file");
@@ -95,14 +141,22 @@ impl Edge {
             tokio::spawn(controller.run(pushes, told)),
             tokio::spawn(async move {
                 while let Some(push) = received.recv().await {
-                    let applied = proxy.apply(push.delta).await;
+                    let delta = match &limits {
+                        Some(limits) => limited(push.delta, limits),
+                        None => push.delta,
+                    };
+                    let applied = proxy.apply(delta).await;
                     // A controller that has gone does not care.
                     let _ = push.done.send(Applied { rejected: applied.rejected });
                 }
             }),
         ];
-        let mut edge = Self { directory, gateway, events, tasks };
-        edge.changed().await;
+        let mut edge = Self { directory, gateway, first: Event::default(), events, tasks };
+        edge.first = edge.changed().await;
+        // Shown when a test fails: most often this is why.
+        for problem in &edge.first.problems {
+            println!("{problem}");
+        }
         edge
     }
 
@@ -149,6 +203,35 @@ impl Edge {
         let temporary = self.path(&format!(".{file}.tmp"));
         std::fs::write(&temporary, text).expect("a file");
         std::fs::rename(&temporary, self.path(file)).expect("a rename");
+    }
+
+    /// Takes a file away and waits until that is in force.
+    ///
+    /// # Panics
+    /// When it is not there, or not in force in time.
+    pub async fn delete(&mut self, file: &str) -> Event {
+        std::fs::remove_file(self.path(file)).expect("a file that was saved before");
+        self.changed().await
+    }
+
+    /// The text that Prometheus would get.
+    ///
+    /// # Panics
+    /// When the metrics cannot be had.
+    pub async fn metrics(&self) -> String {
+        let address = self.gateway.addresses().metrics.expect("metrics are served");
+        let mut client = crate::H1::connect(address).await.expect("metrics are served");
+        client.get("localhost", "/stats/prometheus").await.expect("metrics are served").text()
+    }
+
+    /// Status of the readiness port.
+    ///
+    /// # Panics
+    /// When it is not served.
+    pub async fn readiness(&self) -> u16 {
+        let address = self.gateway.addresses().ready.expect("readiness is served");
+        let mut client = crate::H1::connect(address).await.expect("readiness is served");
+        client.get("localhost", "/healthz/ready").await.expect("readiness is served").status
     }
 
     /// Where the listener on this port of the Gateways is bound.

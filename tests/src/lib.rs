@@ -4,8 +4,14 @@
 pub mod backend;
 pub mod client;
 pub mod edge;
+pub mod log;
 pub mod pki;
+pub mod raw;
+pub mod wait;
 
 pub use backend::Backend;
 pub use client::{H1, Reply};
 pub use edge::Edge;
+pub use log::AccessLog;
+pub use raw::Raw;
+pub use wait::until;
