@@ -9,6 +9,8 @@ cd "$(dirname "$0")/.."
 
 [ $# -gt 0 ] || set -- fresh reused admission
 python=$(dev/venv.sh)
+# Without it the cases that need addresses of their own are left out.
+command -v ip >/dev/null || dev/packages.sh iproute2 || true
 export PYTHONDONTWRITEBYTECODE=1
 
 if [ -z "${SLUICE:-}" ]; then

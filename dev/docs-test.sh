@@ -19,11 +19,13 @@ if [ -z "${SLUICE:-}" ]; then
     SLUICE=${CARGO_TARGET_DIR:-target}/debug/sluice
 fi
 SLUICE=$(realpath "$SLUICE")
-command -v curl >/dev/null || dev/packages.sh curl
+for program in curl openssl; do
+    command -v "$program" >/dev/null || dev/packages.sh "$program"
+done
 
 # Ports on a loopback interface of its own, where that is possible: what the machine runs does not matter then.
 isolated=()
-if unshare --net true 2>/dev/null; then
+if command -v ip >/dev/null && unshare --net ip link set lo up 2>/dev/null; then
     isolated=(unshare --net bash -c 'ip link set lo up && exec "$@"' isolated)
 fi
 

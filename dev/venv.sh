@@ -9,7 +9,7 @@ key=$(sha256sum "$requirements" | cut -c1-12)
 environment=${CARGO_TARGET_DIR:-target}/venv-$key
 
 if [ ! -x "$environment/ready" ]; then
-    command -v python3 >/dev/null || { echo "python3 is needed for tests/compat" >&2; exit 1; }
+    command -v python3 >/dev/null || dev/packages.sh python3 python3-venv >&2
     if ! python3 -m venv --clear "$environment" >&2; then
         # Debian splits the module off.
         dev/packages.sh python3-venv >&2
