@@ -73,6 +73,22 @@ pub fn host_rule(name: &str, rule: &str) -> String {
     )
 }
 
+/// A Gateway with HTTPS servers on port 8443: name, hosts and the rest of the `tls` block.
+#[must_use]
+pub fn https_gateway(servers: &[(&str, &str, &str)]) -> String {
+    let mut text = String::from(
+        "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: gate, namespace: edge}\nspec:\n  \
+         selector: {istio: ingressgateway}\n  servers:\n",
+    );
+    for (name, hosts, tls) in servers {
+        text.push_str(&format!(
+            "  - port: {{number: 8443, name: {name}, protocol: HTTPS}}\n    hosts: {hosts}\n    tls: {{mode: SIMPLE, \
+             {tls}}}\n"
+        ));
+    }
+    text
+}
+
 /// ConfigMap `istio` with this MeshConfig.
 #[must_use]
 pub fn mesh_config(text: &str) -> String {

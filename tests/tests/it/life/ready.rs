@@ -1,0 +1,55 @@
+//! The gateway's own ports.
+
+use std::net::SocketAddr;
+
+use sluice_tests::edge::{GATEWAY, host_rule};
+use sluice_tests::{Edge, H1};
+
+#[tokio::test]
+async fn ready_is_said_with_the_first_table_and_not_before() {
+    let free = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
+    let config = gateway::Config { threads: 1, admin: free, metrics: free, ready: free, ..gateway::Config::default() };
+    let gateway = gateway::start(config).await.unwrap();
+    let mut client = H1::connect(gateway.addresses().ready.unwrap()).await.unwrap();
+    assert_eq!(client.get("localhost", "/healthz/ready").await.unwrap().status, 503);
+    assert_eq!(client.get("localhost", "/healthz/live").await.unwrap().status, 200);
+    // A first table with nothing in it is a table.
+    gateway.apply(ir::Delta::default()).await;
+    assert_eq!(client.get("localhost", "/healthz/ready").await.unwrap().status, 200);
+    assert!(gateway.drain().await);
+    assert_eq!(client.get("localhost", "/healthz/ready").await.unwrap().status, 503);
+}
+
+#[tokio::test]
+async fn a_port_that_cannot_be_bound_is_not_ready_and_the_rest_serves() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let two = format!("{GATEWAY}  - {{port: {{number: {port}, name: taken, protocol: HTTP}}, hosts: ['*']}}\n");
+    let mut edge = Edge::start(&[two, host_rule("a", "{directResponse: {status: 299}}")]).await;
+    let mut client = H1::connect(edge.port(8080).await).await.unwrap();
+    assert_eq!(client.get("a.test", "/").await.unwrap().status, 299);
+    assert_eq!(edge.readiness().await, 503);
+    edge.save("00.yaml", GATEWAY).await;
+    assert_eq!(edge.readiness().await, 200);
+    assert_eq!(client.get("a.test", "/").await.unwrap().status, 299);
+}
+
+#[tokio::test]
+async fn admin_shows_the_configuration_without_keys() {
+    let pki = sluice_tests::pki::Pki::new();
+    let issued = pki.issue(&["a.test"]);
+    let gateway = sluice_tests::edge::https_gateway(&[("https", "[a.test]", "credentialName: a")]);
+    let edge = Edge::start(&[gateway, issued.secret("a"), host_rule("a", "{directResponse: {status: 299}}")]).await;
+    let mut client = H1::connect(edge.gateway.addresses().admin.unwrap()).await.unwrap();
+    let dump = client.get("localhost", "/config_dump").await.unwrap();
+    assert_eq!(dump.status, 200);
+    let text = dump.text();
+    assert!(serde_json::from_str::<serde_json::Value>(&text).is_ok(), "{text}");
+    let line = issued.key.lines().nth(1).unwrap();
+    assert!(text.contains("a.test") && !text.contains(line), "{text}");
+    for path in ["/clusters", "/listeners", "/stats/prometheus", "/healthz/ready", "/"] {
+        assert_eq!(client.get("localhost", path).await.unwrap().status, 200, "{path}");
+    }
+    assert_eq!(client.get("localhost", "/nothing").await.unwrap().status, 404);
+    assert_eq!(client.get("localhost", "/drain_listeners").await.unwrap().status, 404);
+}

@@ -1,0 +1,4 @@
+mod handshake;
+mod https_redirect;
+mod secrets;
+mod sni;
