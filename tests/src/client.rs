@@ -298,7 +298,9 @@ impl H2 {
     /// # Errors
     /// When the connection is refused.
     pub async fn connect(address: SocketAddr) -> anyhow::Result<Self> {
-        Self::over(TcpStream::connect(address).await?, "http").await
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        Self::over(stream, "http").await
     }
 
     /// # Errors
@@ -318,7 +320,9 @@ impl H2 {
     pub async fn connect_narrow(address: SocketAddr, window: u32) -> anyhow::Result<Self> {
         let mut builder = h2::client::Builder::new();
         builder.initial_window_size(window).initial_connection_window_size(16 << 20);
-        Self::built(TcpStream::connect(address).await?, "http", &builder).await
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        Self::built(stream, "http", &builder).await
     }
 
     async fn over(

@@ -3,3 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests are outside of test functions")]
 
 mod http;
+mod life;
+mod properties;
+mod tls;
