@@ -245,6 +245,8 @@ mod tests {
                 authority: None,
                 timeout: None,
                 retry: None,
+                fault: None,
+                cors: None,
             }),
         }
     }

@@ -7,7 +7,7 @@ use ir::{Destination, Forward, PathMatch, Route, RouteAction, RouteMatch};
 
 use crate::report::Report;
 use crate::route::match_::{self, Conditions};
-use crate::route::{destination, direct_response, headers, redirect, retry, rewrite, timeout};
+use crate::route::{cors, destination, direct_response, fault, headers, redirect, retry, rewrite, timeout};
 use crate::scope::Scope;
 use crate::unit::{Context, Needed};
 use crate::world::{GatewayName, selects};
@@ -146,5 +146,7 @@ fn forward(
         authority: authority.map(str::to_owned),
         timeout: timeout::translate(rule.timeout.as_deref()),
         retry: retry::translate(rule.retries.as_ref(), context.mesh.retry.as_ref()),
+        fault: fault::translate(rule.fault.as_ref()),
+        cors: cors::translate(rule.cors_policy.as_ref()),
     })
 }

@@ -23,9 +23,9 @@ pub use listener::{Bind, CertificateSource, Chain, Listener, ServerTls, TcpChain
 pub use name::{ClusterName, Host, ListenerName, SecretName, TableName};
 pub use resource::{Delta, Encoded, Key, Kind, Resource};
 pub use route::{
-    Binding, Destination, DirectResponse, Forward, HeaderMatch, PathMatch, PathRewrite, Precedence, QueryMatch,
-    Redirect, RedirectPath, RetryOn, RetryPolicy, Route, RouteAction, RouteGroup, RouteMatch, RouteTable, ServerRank,
-    StringMatch, ValueMatch,
+    AbortReply, Binding, Cors, Destination, DirectResponse, Fault, FaultAbort, FaultDelay, Forward, HeaderMatch,
+    PathMatch, PathRewrite, Precedence, QueryMatch, Redirect, RedirectPath, RetryOn, RetryPolicy, Route, RouteAction,
+    RouteGroup, RouteMatch, RouteTable, ServerRank, StringMatch, ValueMatch,
 };
 pub use secret::{PrivateKey, Secret};
 pub use settings::{AccessLog, AccessLogFormat, Limits, PathNormalization, ProxySettings, WorkloadIdentity};

@@ -143,6 +143,7 @@ pub struct QueryMatch {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[expect(clippy::large_enum_variant, reason = "nearly every route forwards")]
 pub enum RouteAction {
     Forward(Forward),
     Redirect(Redirect),
@@ -166,6 +167,67 @@ pub struct Forward {
     /// Absent = one attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<RetryPolicy>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<Fault>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cors: Option<Cors>,
+}
+
+/// Failures to inject before the request is sent on (docs/semantics.md §3.11). Delay and abort are drawn
+/// independently, the delay comes first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fault {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delay: Option<FaultDelay>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub abort: Option<FaultAbort>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FaultDelay {
+    pub duration: Duration,
+    /// Share of requests, in millionths.
+    pub per_million: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FaultAbort {
+    pub reply: AbortReply,
+    /// Share of requests, in millionths.
+    pub per_million: u32,
+}
+
+/// What an aborted request is answered with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum AbortReply {
+    /// 200–599; gRPC clients get the gRPC status for it.
+    Http(u16),
+    /// A gRPC status by number; other clients get 200.
+    Grpc(u16),
+}
+
+/// Cross-origin requests (docs/semantics.md §3.13).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cors {
+    /// Conditions on `Origin`; any one suffices.
+    pub allow_origins: Vec<StringMatch>,
+    /// As sent; `*` echoes the method asked for. Empty = not sent.
+    pub allow_methods: String,
+    /// As sent; `*` echoes the fields asked for. Empty = not sent.
+    pub allow_headers: String,
+    /// As sent. Empty = not sent.
+    pub expose_headers: String,
+    /// Seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_age: Option<u64>,
+    pub allow_credentials: bool,
+    /// Preflights from other origins are answered here instead of going to the upstream.
+    pub answer_unmatched_preflights: bool,
 }
 
 /// One of a route's clusters.

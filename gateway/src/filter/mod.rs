@@ -1,6 +1,8 @@
 //! What is done to a request between its head and its upstream. One file per feature; the order is here.
 
+pub(crate) mod cors;
 pub(crate) mod direct_response;
+pub(crate) mod fault;
 pub(crate) mod forwarded;
 pub(crate) mod headers;
 pub(crate) mod hygiene;

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use crate::filter::cors::Allowed;
 use crate::proxy::connection::Connection;
 use crate::proxy::flags::Flags;
 use crate::proxy::head::ResponseHead;
@@ -35,6 +36,8 @@ pub(crate) struct Ctx<'c> {
     pub(crate) request_size: u64,
     pub(crate) response_size: u64,
     pub(crate) grpc: bool,
+    /// The origin that the response is to be shown to.
+    pub(crate) cors: Option<Allowed>,
     /// The final response's head as it was sent, kept for the access log where there is one.
     pub(crate) response: Option<ResponseHead>,
     /// Address the client is believed to have: the peer, or what trusted proxies in front say (then with port 0).
@@ -64,6 +67,7 @@ impl<'c> Ctx<'c> {
             request_size: 0,
             response_size: 0,
             grpc: false,
+            cors: None,
             response: None,
             client: connection.peer,
         }

@@ -21,9 +21,13 @@ impl Flags {
     pub(crate) const DPE: Self = Self(1 << 9);
     pub(crate) const LR: Self = Self(1 << 10);
     pub(crate) const UR: Self = Self(1 << 11);
+    pub(crate) const DI: Self = Self(1 << 12);
+    pub(crate) const FI: Self = Self(1 << 13);
 
     /// In the order in which several are shown.
-    const LETTERS: [(Self, &'static str); 12] = [
+    const LETTERS: [(Self, &'static str); 14] = [
+        (Self::DI, "DI"),
+        (Self::FI, "FI"),
         (Self::URX, "URX"),
         (Self::UF, "UF"),
         (Self::UC, "UC"),

@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::filter::cors::Verdict;
 use crate::filter::{forwarded, headers};
 use crate::proxy::ctx::Ctx;
 use crate::proxy::error::Failure;
@@ -38,6 +39,24 @@ pub(crate) async fn forward<D: Downstream>(
 ) -> Handled {
     let destination = forward.draw();
     let body_read = framing == Framing::None;
+    if let Some(fault) = &forward.fault
+        && let Some(mut reply) = fault.on_request(ctx).await
+    {
+        reply.edits = Some(&*destination.edits);
+        reply::send(ctx, request, down, reply, body_read).await;
+        return Handled::Done;
+    }
+    if let Some(cors) = &forward.cors {
+        match cors.on_request(request) {
+            Verdict::Pass => {}
+            Verdict::Allowed(allowed) => ctx.cors = Some(allowed),
+            Verdict::Preflight(reply) => {
+                ctx.details = "cors_response".into();
+                reply::send(ctx, request, down, reply, body_read).await;
+                return Handled::Done;
+            }
+        }
+    }
     let Some(cluster) = ctx.table.cluster(destination.cluster).cloned() else {
         let edits = Some(&*destination.edits);
         reply::fail(ctx, request, down, &Failure::NoCluster, edits, body_read).await;
@@ -238,6 +257,9 @@ async fn relay<D: Downstream>(
     }
     ctx.status = head.status;
     headers::apply_response(&destination.edits.response, &mut head, request, ctx);
+    if let Some(allowed) = &ctx.cors {
+        allowed.apply(&mut head.fields);
+    }
     reply::decorate(&mut head);
     ctx.grpc_status = head.fields.get(FieldId::GrpcStatus).and_then(|v| std::str::from_utf8(v).ok()?.parse().ok());
     ctx.responding(&head);

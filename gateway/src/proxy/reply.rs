@@ -22,6 +22,8 @@ pub(crate) struct Reply<'a> {
     /// Edits of the route that also apply to local replies.
     pub(crate) edits: Option<&'a HeaderEdits>,
     pub(crate) close: bool,
+    /// What gRPC clients are told, where it does not follow from the status.
+    pub(crate) grpc_status: Option<u16>,
 }
 
 impl<'a> Reply<'a> {
@@ -31,7 +33,7 @@ impl<'a> Reply<'a> {
             head.fields.push(b"content-length", itoa::Buffer::new().format(body.len()).as_bytes());
             head.fields.push(b"content-type", b"text/plain");
         }
-        Self { head, body, edits: None, close: false }
+        Self { head, body, edits: None, close: false, grpc_status: None }
     }
 }
 
@@ -69,6 +71,9 @@ pub(crate) async fn send<D: Downstream>(
     if let Some(edits) = reply.edits {
         headers::apply_response(&edits.response, head, request, ctx);
     }
+    if let Some(allowed) = &ctx.cors {
+        allowed.apply(&mut head.fields);
+    }
     decorate(head);
     if reply.close || !body_read {
         down.close_after();
@@ -94,9 +99,6 @@ pub(crate) async fn send<D: Downstream>(
 /// The form that gRPC clients expect (docs/semantics.md §21).
 fn to_grpc(reply: &mut Reply<'_>) {
     let status = reply.head.status;
-    if status == 200 && reply.head.fields.has(FieldId::GrpcStatus) {
-        return;
-    }
     let message = percent_encode(reply.body);
     reply.body = b"";
     reply.head.status = 200;
@@ -104,7 +106,8 @@ fn to_grpc(reply: &mut Reply<'_>) {
     fields.remove(FieldId::ContentLength);
     fields.remove(FieldId::ContentType);
     fields.push(b"content-type", b"application/grpc");
-    fields.push(b"grpc-status", itoa::Buffer::new().format(grpc_status(status)).as_bytes());
+    fields
+        .push(b"grpc-status", itoa::Buffer::new().format(reply.grpc_status.unwrap_or(grpc_status(status))).as_bytes());
     if !message.is_empty() {
         fields.push(b"grpc-message", message.as_bytes());
     }

@@ -42,7 +42,7 @@ impl Group {
             for route in list {
                 let matcher = Matcher::compile_with(&route.matches, cache)
                     .map_err(|source| RouteError::Match { route: route.name.clone(), source })?;
-                let compiled = Route::compile(route, &name, &mut cluster)?;
+                let compiled = Route::compile(route, &name, cache, &mut cluster)?;
                 rules.push(Rule { matcher: Arc::new(matcher), route: Arc::new(compiled), catch_all: route.catch_all });
             }
             lists.push(rules.into());

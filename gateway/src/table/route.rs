@@ -3,7 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use router::RegexCache;
+
+use crate::filter::cors::Cors;
 use crate::filter::direct_response::DirectResponse;
+use crate::filter::fault::Fault;
 use crate::filter::headers::HeaderEdits;
 use crate::filter::redirect::Redirect;
 use crate::filter::rewrite::PathRewrite;
@@ -21,6 +25,7 @@ pub struct Route {
 
 /// See the files of the same names in `filter`.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly every route forwards")]
 pub enum Action {
     #[expect(private_interfaces, reason = "opaque outside; explanations are made here")]
     Redirect(Redirect),
@@ -38,6 +43,8 @@ pub struct Forward {
     pub(crate) authority: Option<Box<[u8]>>,
     pub(crate) timeout: Option<Duration>,
     pub(crate) retry: Option<ir::RetryPolicy>,
+    pub(crate) fault: Option<Fault>,
+    pub(crate) cors: Option<Cors>,
 }
 
 /// A cluster with its share.
@@ -67,6 +74,12 @@ pub(crate) enum RouteError {
         #[source]
         source: router::RegexError,
     },
+    #[error("origins of the CORS policy of route {route}")]
+    Cors {
+        route: String,
+        #[source]
+        source: router::RegexError,
+    },
     #[error("body of the direct response of route {route}")]
     Body {
         route: String,
@@ -83,10 +96,11 @@ impl Forward {
     pub(crate) fn compile(
         forward: &ir::Forward,
         route: &str,
+        cache: &mut RegexCache,
         cluster: &mut impl FnMut(&ir::ClusterName) -> ClusterId,
     ) -> Result<Self, RouteError> {
         // No `..` here: a new field in the IR stops the build until someone decides what it does.
-        let ir::Forward { destinations, path_rewrite, authority, timeout, retry } = forward;
+        let ir::Forward { destinations, path_rewrite, authority, timeout, retry, fault, cors } = forward;
         let total_weight = destinations.iter().map(|it| u64::from(it.weight)).sum();
         if total_weight == 0 {
             return Err(RouteError::NoDestination { route: route.to_owned() });
@@ -96,6 +110,11 @@ impl Forward {
             .map(PathRewrite::compile)
             .transpose()
             .map_err(|source| RouteError::Rewrite { route: route.to_owned(), source })?;
+        let cors = cors
+            .as_ref()
+            .map(|cors| Cors::compile(cors, cache))
+            .transpose()
+            .map_err(|source| RouteError::Cors { route: route.to_owned(), source })?;
         Ok(Self {
             destinations: destinations.iter().map(|it| Destination::compile(it, cluster)).collect(),
             total_weight,
@@ -103,6 +122,8 @@ impl Forward {
             authority: authority.as_deref().map(|text| text.as_bytes().into()),
             timeout: *timeout,
             retry: retry.clone(),
+            fault: fault.as_ref().map(Fault::compile),
+            cors,
         })
     }
 
@@ -152,6 +173,7 @@ impl Route {
     pub(crate) fn compile(
         route: &ir::Route,
         group: &Arc<str>,
+        cache: &mut RegexCache,
         cluster: &mut impl FnMut(&ir::ClusterName) -> ClusterId,
     ) -> Result<Self, RouteError> {
         let action = match &route.action {
@@ -161,7 +183,9 @@ impl Route {
                     .map_err(|source| RouteError::Body { route: route.name.clone(), source })?;
                 Action::DirectResponse(response)
             }
-            ir::RouteAction::Forward(forward) => Action::Forward(Forward::compile(forward, &route.name, cluster)?),
+            ir::RouteAction::Forward(forward) => {
+                Action::Forward(Forward::compile(forward, &route.name, cache, cluster)?)
+            }
         };
         Ok(Self { group: Arc::clone(group), name: route.name.as_str().into(), action })
     }

@@ -1,13 +1,54 @@
-//! `corsPolicy`: checked, not yet applied (docs/semantics.md §3.13).
+//! `corsPolicy`: who may use the route from other origins (docs/semantics.md §3.13).
 
 use std::time::Duration;
 
-use crds::CorsPolicy;
+use crds::{CorsPolicy, UnmatchedPreflights};
+use ir::{Cors, StringMatch};
 
 use super::{headers, regex};
 use crate::scope::Scope;
 
 const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "OPTIONS", "TRACE"];
+
+pub(crate) fn translate(cors: Option<&CorsPolicy>) -> Option<Cors> {
+    let CorsPolicy {
+        allow_origin,
+        allow_origins,
+        allow_methods,
+        allow_headers,
+        expose_headers,
+        max_age,
+        allow_credentials,
+        unmatched_preflights,
+    } = cors?;
+    let mut origins: Vec<StringMatch> = allow_origins.iter().filter_map(origin).collect();
+    if origins.is_empty() {
+        // The deprecated form: whole origins, `*` for all.
+        origins.extend(allow_origin.iter().map(|text| match text.as_str() {
+            "*" => StringMatch::Prefix(String::new()),
+            text => StringMatch::Exact(text.to_owned()),
+        }));
+    }
+    Some(Cors {
+        allow_origins: origins,
+        allow_methods: allow_methods.join(","),
+        allow_headers: allow_headers.join(","),
+        expose_headers: expose_headers.join(","),
+        max_age: max_age.as_deref().and_then(|text| crds::duration::parse(text).ok()).map(|age| age.as_secs()),
+        allow_credentials: allow_credentials.unwrap_or_default(),
+        answer_unmatched_preflights: *unmatched_preflights == UnmatchedPreflights::Ignore,
+    })
+}
+
+fn origin(origin: &crds::StringMatch) -> Option<StringMatch> {
+    let crds::StringMatch { exact, prefix, regex } = origin;
+    match (exact, prefix, regex) {
+        (Some(text), _, _) => Some(StringMatch::Exact(text.clone())),
+        (None, Some(text), _) => Some(StringMatch::Prefix(text.clone())),
+        (None, None, Some(pattern)) => Some(StringMatch::Regex(pattern.clone())),
+        (None, None, None) => None,
+    }
+}
 
 pub(crate) fn validate(cors: &CorsPolicy, at: &mut Scope<'_>) {
     let CorsPolicy {
@@ -53,5 +94,4 @@ pub(crate) fn validate(cors: &CorsPolicy, at: &mut Scope<'_>) {
             at.invalid(text, "a number of whole seconds");
         }
     }
-    at.not_supported("responses carry no CORS headers, and preflights go to the destination");
 }

@@ -1,8 +1,9 @@
-//! `fault`: checked, not yet injected (docs/semantics.md §3.11).
+//! `fault`: failures injected on purpose (docs/semantics.md §3.11).
 
 use std::time::Duration;
 
 use crds::{FaultAbort, FaultDelay, HttpFaultInjection, Percent};
+use ir::{AbortReply, Fault};
 
 use crate::report::Problem;
 use crate::scope::Scope;
@@ -27,6 +28,43 @@ const GRPC: [&str; 17] = [
     "DATA_LOSS",
     "UNAUTHENTICATED",
 ];
+
+/// What a rule's fault injects; `None` where it injects nothing.
+pub(crate) fn translate(fault: Option<&HttpFaultInjection>) -> Option<Fault> {
+    let HttpFaultInjection { delay, abort } = fault?;
+    let fault = Fault { delay: delay.as_ref().and_then(self::delay), abort: abort.as_ref().and_then(self::abort) };
+    (fault.delay.is_some() || fault.abort.is_some()).then_some(fault)
+}
+
+fn delay(delay: &FaultDelay) -> Option<ir::FaultDelay> {
+    let FaultDelay { percent, fixed_delay, exponential_delay: _, percentage } = delay;
+    let duration = crds::duration::parse(fixed_delay.as_deref()?).ok()?;
+    // The deprecated whole percent counts only without the other.
+    let share = match percentage {
+        Some(percentage) => per_million(percentage),
+        None => u32::try_from(percent.unwrap_or_default().clamp(0, 100)).unwrap_or_default() * 10_000,
+    };
+    (share > 0 && !duration.is_zero()).then_some(ir::FaultDelay { duration, per_million: share })
+}
+
+fn abort(abort: &FaultAbort) -> Option<ir::FaultAbort> {
+    let FaultAbort { http_status, grpc_status, http2_error: _, percentage } = abort;
+    let share = percentage.as_ref().map(per_million)?;
+    let reply = match (http_status, grpc_status) {
+        (Some(status), _) => AbortReply::Http(u16::try_from(*status).ok().filter(|it| (200..600).contains(it))?),
+        (None, Some(name)) => {
+            let number = GRPC.iter().position(|known| known == name)?;
+            AbortReply::Grpc(u16::try_from(number).ok()?)
+        }
+        (None, None) => return None,
+    };
+    (share > 0).then_some(ir::FaultAbort { reply, per_million: share })
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to the range of the result")]
+fn per_million(percent: &Percent) -> u32 {
+    (percent.value.clamp(0.0, 100.0) * 10_000.0).round() as u32
+}
 
 pub(crate) fn validate(fault: &HttpFaultInjection, at: &mut Scope<'_>) {
     let HttpFaultInjection { delay, abort } = fault;
@@ -66,7 +104,6 @@ pub(crate) fn validate(fault: &HttpFaultInjection, at: &mut Scope<'_>) {
             at.field("http2Error").conflict("http2Error does not exist; use httpStatus");
         }
     }
-    at.not_supported("no fault is injected");
 }
 
 /// 0, or a share from a ten-thousandth of a percent on.
