@@ -52,14 +52,25 @@ fn has_nul_escape(path: &[u8]) -> bool {
 }
 
 fn path_in_mode(path: &[u8], mode: PathNormalization) -> Vec<u8> {
-    let mut path = canonical(path);
-    if mode == PathNormalization::DecodeAndMergeSlashes {
-        path = decode_slashes(&path);
-    }
+    // Slashes come first: dot segments that only they bring to light must not get past.
+    let mut path = if mode == PathNormalization::DecodeAndMergeSlashes {
+        canonical(&decode_slashes(path))
+    } else {
+        canonical(path)
+    };
     if matches!(mode, PathNormalization::MergeSlashes | PathNormalization::DecodeAndMergeSlashes) {
-        path.dedup_by(|second, first| *second == b'/' && *first == b'/');
+        merge_slashes(&mut path);
     }
     path
+}
+
+/// A path of nothing but slashes keeps two, as Envoy's does.
+fn merge_slashes(path: &mut Vec<u8>) {
+    if path.len() > 1 && path.iter().all(|byte| *byte == b'/') {
+        path.truncate(2);
+    } else {
+        path.dedup_by(|second, first| *second == b'/' && *first == b'/');
+    }
 }
 
 /// Decodes escapes of unreserved characters, escapes what a path may not hold, turns backslashes and removes dot
@@ -195,7 +206,13 @@ mod tests {
             ("/a/../b", PathNormalization::None, "/a/../b"),
             ("/a//b///c?x=//", PathNormalization::MergeSlashes, "/a/b/c?x=//"),
             ("/a%2Fb", PathNormalization::MergeSlashes, "/a%2Fb"),
+            ("/", PathNormalization::MergeSlashes, "/"),
+            ("///", PathNormalization::MergeSlashes, "//"),
+            ("/a///", PathNormalization::MergeSlashes, "/a/"),
             ("/a%2F/b%5cc", PathNormalization::DecodeAndMergeSlashes, "/a/b/c"),
+            ("/a/..%2Fb", PathNormalization::DecodeAndMergeSlashes, "/b"),
+            ("/a/%2e%2e%5cb", PathNormalization::DecodeAndMergeSlashes, "/b"),
+            ("/a/%2F..%2F/b", PathNormalization::DecodeAndMergeSlashes, "/a/b"),
         ] {
             assert_eq!(run(target, mode).as_deref(), Ok(expected), "{target}");
         }

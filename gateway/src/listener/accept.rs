@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::time::timeout;
 use tokio_rustls::LazyConfigAcceptor;
+use tokio_rustls::server::TlsStream;
 use tracing::{debug, warn};
 
 use crate::listener::sniff;
@@ -155,7 +156,11 @@ async fn serve_tcp(
     };
     let parts = Parts { worker: Arc::clone(&worker), table, peer, local, stop };
     if tls {
-        handshake(parts, &listener, stream, deadline).await;
+        let shaken = Box::pin(handshake(&parts, &listener, stream, deadline)).await;
+        drop(listener);
+        if let Some((stream, chain, tls, is_http2)) = shaken {
+            Box::pin(parts.serve(stream, &chain, Some((tls, is_http2)))).await;
+        }
     } else if let Some(chain) = &listener.plaintext {
         let chain = chain.clone();
         drop(listener);
@@ -212,7 +217,7 @@ impl Parts {
                 http(io, connection, is_http2).await;
             }
             Chain::Tcp { destinations, total_weight } => {
-                tcp::serve(io, &self.worker, &self.table, destinations, *total_weight).await;
+                Box::pin(tcp::serve(io, &self.worker, &self.table, destinations, *total_weight)).await;
             }
         }
     }
@@ -225,9 +230,9 @@ where
     let abort = connection.abort.clone();
     let work = async move {
         if is_http2 {
-            http2::server::serve(io, bytes::Bytes::new(), connection).await;
+            Box::pin(http2::server::serve(io, bytes::Bytes::new(), connection)).await;
         } else if let Ended::Http2(io, first) = http1::serve(io, Buffer::default(), Arc::clone(&connection)).await {
-            http2::server::serve(io, first, connection).await;
+            Box::pin(http2::server::serve(io, first, connection)).await;
         }
     };
     tokio::select! {
@@ -236,7 +241,11 @@ where
     }
 }
 
-async fn handshake(parts: Parts, listener: &Listener, stream: TcpStream, deadline: Duration) {
+/// A finished handshake: the stream, what is behind it, and whether HTTP/2 was negotiated.
+type Shaken = (TlsStream<TcpStream>, Chain, TlsFacts, bool);
+
+/// Finishes a handshake; `None` if the connection is to be closed.
+async fn handshake(parts: &Parts, listener: &Listener, stream: TcpStream, deadline: Duration) -> Option<Shaken> {
     let rejected = |reason| parts.worker.shared.metrics.rejected_connections.with_label_values(&[reason]).inc();
     let mut facts = None;
     let accepted = timeout(deadline, async {
@@ -267,23 +276,23 @@ async fn handshake(parts: Parts, listener: &Listener, stream: TcpStream, deadlin
     let stream = match accepted {
         Ok(Ok(Some(stream))) => stream,
         // Closed without a word, as Envoy does where no chain fits.
-        Ok(Ok(None)) => return,
+        Ok(Ok(None)) => return None,
         Ok(Err(error)) => {
             rejected("handshake_failed");
             debug!(peer = %parts.peer, error = %error, "TLS handshake failed");
-            return;
+            return None;
         }
         Err(_) => {
             rejected("handshake_timeout");
-            return;
+            return None;
         }
     };
-    let Some((server_name, chain)) = facts else { return };
+    let (server_name, chain) = facts?;
     let session = stream.get_ref().1;
     let is_http2 = session.alpn_protocol() == Some(b"h2");
     let cipher = session.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()).unwrap_or("-");
     let tls = TlsFacts { server_name, version: version_name(session.protocol_version()), cipher };
-    parts.serve(stream, &chain, Some((tls, is_http2))).await;
+    Some((stream, chain, tls, is_http2))
 }
 
 /// IPv4 clients of a socket for both families, as IPv4.

@@ -43,6 +43,8 @@ pub(crate) fn translate(cors: Option<&CorsPolicy>) -> Option<Cors> {
 fn origin(origin: &crds::StringMatch) -> Option<StringMatch> {
     let crds::StringMatch { exact, prefix, regex } = origin;
     match (exact, prefix, regex) {
+        // As in Envoy, a star stands for every origin.
+        (Some(text), _, _) if text == "*" => Some(StringMatch::Prefix(String::new())),
         (Some(text), _, _) => Some(StringMatch::Exact(text.clone())),
         (None, Some(text), _) => Some(StringMatch::Prefix(text.clone())),
         (None, None, Some(pattern)) => Some(StringMatch::Regex(pattern.clone())),

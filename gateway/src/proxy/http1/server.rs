@@ -58,17 +58,18 @@ where
             Next::Refused(refusal) => {
                 server.close = true;
                 let connection = Arc::clone(&server.connection);
-                refuse(&connection, refusal, &mut server).await;
-                server.linger().await;
+                Box::pin(refuse(&connection, refusal, &mut server)).await;
+                Box::pin(server.linger()).await;
                 return Ended::Closed;
             }
         };
         server.begin(&request);
         let connection = Arc::clone(&server.connection);
-        match handle(&connection, request.head, request.framing, &mut server).await {
+        // Boxed, as everything here that is large: a connection at rest should hold none of it.
+        match Box::pin(handle(&connection, request.head, request.framing, &mut server)).await {
             Handled::Done => {}
             Handled::Tunnel(upstream) => {
-                server.tunnel(upstream).await;
+                Box::pin(server.tunnel(upstream)).await;
                 return Ended::Closed;
             }
         }
@@ -77,7 +78,7 @@ where
         }
         if server.close || !server.body.is_done() {
             if !server.body.is_done() || !server.input.is_empty() {
-                server.linger().await;
+                Box::pin(server.linger()).await;
             } else {
                 // The error is of no interest: the reply is out and the connection at its end.
                 let _ = server.io.shutdown().await;
