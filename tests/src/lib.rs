@@ -4,6 +4,7 @@
 pub mod backend;
 pub mod client;
 pub mod edge;
+pub mod grpc;
 pub mod log;
 pub mod pki;
 pub mod raw;
@@ -12,6 +13,7 @@ pub mod wait;
 pub use backend::Backend;
 pub use client::{H1, Reply};
 pub use edge::Edge;
+pub use grpc::GrpcBackend;
 pub use log::AccessLog;
 pub use raw::Raw;
 pub use wait::until;

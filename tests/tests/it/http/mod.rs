@@ -1,12 +1,15 @@
 mod destination;
 mod direct_response;
 mod forward;
+mod forwarded;
 mod h1;
 mod h2;
+mod h2_upstream;
 mod headers;
 mod hosts;
 mod malformed;
 mod matching;
+mod paths;
 mod redirect;
 mod replies;
 mod retries;

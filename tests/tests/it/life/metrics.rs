@@ -108,7 +108,11 @@ async fn durations_are_those_that_clients_waited() {
     .await;
     let mut h1 = H1::connect(edge.port(8080).await).await.unwrap();
     assert_eq!(h1.request("GET", "a.test", "/", &[("x-do", "sleep 120")], None).await.unwrap().status, 200);
-    let text = edge.metrics().await;
+    let text = sluice_tests::until("the request in the metrics", async || {
+        let text = edge.metrics().await;
+        (sum(&text, "istio_requests_total", &[]) >= 1.0).then_some(text)
+    })
+    .await;
     let bucket = |bound: &str| sum(&text, "istio_request_duration_milliseconds_bucket", &[("le", bound)]);
     assert_eq!((bucket("100"), bucket("5000")), (0.0, 1.0));
     assert!(sum(&text, "istio_request_duration_milliseconds_sum", &[]) >= 120.0);
