@@ -1,5 +1,7 @@
+mod cors;
 mod destination;
 mod direct_response;
+mod fault;
 mod forward;
 mod forwarded;
 mod h1;

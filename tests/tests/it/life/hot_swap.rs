@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sluice_tests::backend::service_entry;
 use sluice_tests::client::{H2, Reply};
-use sluice_tests::edge::{file, host_rule};
+use sluice_tests::edge::{file, host_rule, mesh_config};
 use sluice_tests::pki::Pki;
 use sluice_tests::{Backend, Edge, H1, until};
 
@@ -65,6 +65,35 @@ fn destination_rule(random: &mut fastrand::Rng) -> String {
     )
 }
 
+/// The endpoints of `web`: always one of each version, their number and weight changing.
+fn endpoints(random: &mut fastrand::Rng, [alpha, beta, gamma]: [u16; 3]) -> String {
+    let mut all = match random.usize(0..3) {
+        0 => vec![(alpha, "v1")],
+        1 => vec![(gamma, "v1")],
+        _ => vec![(alpha, "v1"), (gamma, "v1")],
+    };
+    all.push((beta, "v2"));
+    random.shuffle(&mut all);
+    service_entry("web", &all)
+}
+
+/// A Gateway of its own, that comes and goes; sometimes on the port that is under load.
+fn other_gateway(random: &mut fastrand::Rng) -> String {
+    let (port, name) = [(8081, "more"), (8080, "http")][random.usize(0..2)];
+    format!(
+        "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {{name: other, namespace: edge}}\nspec:\n  \
+         selector: {{istio: ingressgateway}}\n  servers: [{{port: {{number: {port}, name: {name}, protocol: HTTP}}, hosts: \
+         [noise-{}.test]}}]\n",
+        random.u32(0..20)
+    )
+}
+
+fn mesh(random: &mut fastrand::Rng) -> String {
+    let path = ["NONE", "BASE", "MERGE_SLASHES"][random.usize(0..3)];
+    let log = ["", "accessLogFile: /dev/null\n"][random.usize(0..2)];
+    mesh_config(&format!("{log}pathNormalization: {{normalization: {path}}}"))
+}
+
 /// What no object survives that has no last good version.
 fn broken(random: &mut fastrand::Rng, text: &str) -> String {
     match random.usize(0..6) {
@@ -80,8 +109,8 @@ fn broken(random: &mut fastrand::Rng, text: &str) -> String {
 }
 
 /// One edit: a file and its new text, or none to take it away.
-fn edit(random: &mut fastrand::Rng, pki: &Pki) -> (String, Option<String>) {
-    match random.usize(0..20) {
+fn edit(random: &mut fastrand::Rng, pki: &Pki, ports: [u16; 3]) -> (String, Option<String>) {
+    match random.usize(0..26) {
         0..5 => ("web.yaml".to_owned(), Some(web(random))),
         5..8 => {
             let text = web(random);
@@ -100,7 +129,11 @@ fn edit(random: &mut fastrand::Rng, pki: &Pki) -> (String, Option<String>) {
                 Some(host_rule(&name, &rule).replace(&format!("[{name}.test]"), &format!("[{host}]"))),
             )
         }
-        _ => (format!("noise-{}.yaml", random.usize(0..20)), None),
+        18..20 => (format!("noise-{}.yaml", random.usize(0..20)), None),
+        20..23 => ("web-entry.yaml".to_owned(), Some(endpoints(random, ports))),
+        23 => ("other-gateway.yaml".to_owned(), Some(other_gateway(random))),
+        24 => ("other-gateway.yaml".to_owned(), None),
+        _ => ("mesh.yaml".to_owned(), Some(mesh(random))),
     }
 }
 
@@ -119,7 +152,7 @@ impl Seen {
         self.requests.fetch_add(1, Ordering::Relaxed);
         let failure = match reply {
             Ok(reply) if reply.status == 200 && reply.header("connection").is_none() => {
-                let version = if reply.backend() == "alpha" { &self.v1 } else { &self.v2 };
+                let version = if reply.backend() == "beta" { &self.v2 } else { &self.v1 };
                 version.fetch_add(1, Ordering::Relaxed);
                 return true;
             }
@@ -162,12 +195,10 @@ async fn a_thousand_edits_under_load_cost_no_request_and_no_connection() {
     println!("seed {SEED:#x}");
     let mut random = fastrand::Rng::with_seed(SEED);
     let pki = Pki::new();
-    let (alpha, beta) = (Backend::start("alpha").await, Backend::start("beta").await);
-    let mut edge = Edge::start(&[
-        GATEWAY.to_owned(),
-        service_entry("web", &[(alpha.address.port(), "v1"), (beta.address.port(), "v2")]),
-    ])
-    .await;
+    let backends = [Backend::start("alpha").await, Backend::start("beta").await, Backend::start("gamma").await];
+    let ports = [0, 1, 2].map(|index: usize| backends[index].address.port());
+    let mut edge = Edge::start(&[GATEWAY.to_owned()]).await;
+    edge.save("web-entry.yaml", &endpoints(&mut random, ports)).await;
     edge.save("secret.yaml", &pki.issue(&["web.test"]).secret("a")).await;
     edge.save("rule.yaml", &destination_rule(&mut random)).await;
     edge.save("web.yaml", &web(&mut random)).await;
@@ -192,7 +223,7 @@ async fn a_thousand_edits_under_load_cost_no_request_and_no_connection() {
 
     let before = edge.gateway.table().generation();
     for _ in 0..EDITS {
-        match edit(&mut random, &pki) {
+        match edit(&mut random, &pki, ports) {
             (name, Some(text)) => edge.write(&name, &text),
             // It may not be there.
             (name, None) => drop(std::fs::remove_file(edge.path(&name))),
@@ -229,5 +260,6 @@ async fn a_thousand_edits_under_load_cost_no_request_and_no_connection() {
     assert!(requests > 5000, "{requests} requests");
     let (v1, v2) = (seen.v1.load(Ordering::Relaxed), seen.v2.load(Ordering::Relaxed));
     assert!(v1 * 10 > requests && v2 * 10 > requests, "{v1} and {v2} of {requests}");
+    assert!(backends.iter().all(|backend| backend.hits() > 100), "a backend was hardly asked");
     assert!(events.iter().all(|event| event.rejected.is_empty()), "the proxy refused something");
 }
