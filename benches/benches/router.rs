@@ -58,29 +58,13 @@ struct Family {
 }
 
 const EXACT: Family = Family {
-    rule: |at| {
-        path(PathMatch::Exact {
-            value: format!("/api/v1/service-{at}/items"),
-            ignore_case: false,
-        })
-    },
-    request: |at| Request {
-        path: format!("/api/v1/service-{at}/items"),
-        user: String::new(),
-    },
+    rule: |at| path(PathMatch::Exact { value: format!("/api/v1/service-{at}/items"), ignore_case: false }),
+    request: |at| Request { path: format!("/api/v1/service-{at}/items"), user: String::new() },
 };
 
 const PREFIX: Family = Family {
-    rule: |at| {
-        path(PathMatch::Prefix {
-            value: format!("/api/v1/service-{at}/"),
-            ignore_case: false,
-        })
-    },
-    request: |at| Request {
-        path: format!("/api/v1/service-{at}/items/17"),
-        user: String::new(),
-    },
+    rule: |at| path(PathMatch::Prefix { value: format!("/api/v1/service-{at}/"), ignore_case: false }),
+    request: |at| Request { path: format!("/api/v1/service-{at}/items/17"), user: String::new() },
 };
 
 /// One prefix for all, and a value of a header field each.
@@ -91,80 +75,42 @@ const HEADER: Family = Family {
             condition: ValueMatch::Value(StringMatch::Exact(format!("user-{at}"))),
             invert: false,
         }],
-        ..path(PathMatch::Prefix {
-            value: "/api/".to_owned(),
-            ignore_case: false,
-        })
+        ..path(PathMatch::Prefix { value: "/api/".to_owned(), ignore_case: false })
     },
-    request: |at| Request {
-        path: "/api/v1/items".to_owned(),
-        user: format!("user-{at}"),
-    },
+    request: |at| Request { path: "/api/v1/items".to_owned(), user: format!("user-{at}") },
 };
 
 /// Literal at the start, which tells them apart.
 const REGEX_START: Family = Family {
-    rule: |at| {
-        path(PathMatch::Regex {
-            pattern: format!("/api/service-{at}/v[0-9]+/.*"),
-        })
-    },
-    request: |at| Request {
-        path: format!("/api/service-{at}/v2/items/17"),
-        user: String::new(),
-    },
+    rule: |at| path(PathMatch::Regex { pattern: format!("/api/service-{at}/v[0-9]+/.*") }),
+    request: |at| Request { path: format!("/api/service-{at}/v2/items/17"), user: String::new() },
 };
 
 /// Literal at the start, and a pattern that takes an engine.
 const REGEX_ENGINE: Family = Family {
-    rule: |at| {
-        path(PathMatch::Regex {
-            pattern: format!("/api/service-{at}/(v[0-9]+/)+.*[0-9]"),
-        })
-    },
-    request: |at| Request {
-        path: format!("/api/service-{at}/v2/items/17"),
-        user: String::new(),
-    },
+    rule: |at| path(PathMatch::Regex { pattern: format!("/api/service-{at}/(v[0-9]+/)+.*[0-9]") }),
+    request: |at| Request { path: format!("/api/service-{at}/v2/items/17"), user: String::new() },
 };
 
 /// Literal at the end, which tells them apart.
 const REGEX_END: Family = Family {
-    rule: |at| {
-        path(PathMatch::Regex {
-            pattern: format!("/api/[a-z]+/v[0-9]+/item-{at}"),
-        })
-    },
-    request: |at| Request {
-        path: format!("/api/shop/v2/item-{at}"),
-        user: String::new(),
-    },
+    rule: |at| path(PathMatch::Regex { pattern: format!("/api/[a-z]+/v[0-9]+/item-{at}") }),
+    request: |at| Request { path: format!("/api/shop/v2/item-{at}"), user: String::new() },
 };
 
 /// Literal in the middle only: nothing to sort by, so these are tried, many at a time.
 const REGEX_MIDDLE: Family = Family {
-    rule: |at| {
-        path(PathMatch::Regex {
-            pattern: format!("/[a-z]+/item-{at}/v[0-9]+"),
-        })
-    },
-    request: |at| Request {
-        path: format!("/shop/item-{at}/v2"),
-        user: String::new(),
-    },
+    rule: |at| path(PathMatch::Regex { pattern: format!("/[a-z]+/item-{at}/v[0-9]+") }),
+    request: |at| Request { path: format!("/shop/item-{at}/v2"), user: String::new() },
 };
 
 fn path(path: PathMatch) -> RouteMatch {
-    RouteMatch {
-        path: Some(path),
-        ..RouteMatch::default()
-    }
+    RouteMatch { path: Some(path), ..RouteMatch::default() }
 }
 
 fn matchers(family: Family, count: usize) -> Vec<Arc<Matcher>> {
     let mut cache = RegexCache::default();
-    let matcher =
-        |at| Arc::new(Matcher::compile_with(&(family.rule)(at), &mut cache).expect("a valid rule"));
+    let matcher = |at| Arc::new(Matcher::compile_with(&(family.rule)(at), &mut cache).expect("a valid rule"));
     (0..count).map(matcher).collect()
 }
 
@@ -175,23 +121,16 @@ fn router(family: Family, count: usize) -> Router<usize> {
 fn find(bencher: Bencher<'_, '_>, family: Family, count: usize, wanted: usize) {
     let router = router(family, count);
     let request = (family.request)(wanted);
-    assert_eq!(
-        router.find(&request).copied(),
-        (wanted < count).then_some(wanted)
-    );
+    assert_eq!(router.find(&request).copied(), (wanted < count).then_some(wanted));
     bencher.bench_local(|| router.find(black_box(&request)).copied());
 }
 
 fn find_spread(bencher: Bencher<'_, '_>, family: Family, count: usize) {
     let router = router(family, count);
     // A stride without common factors visits the rules in no order that a prefetcher could guess.
-    let requests: Vec<Request> = (0..1_000)
-        .map(|at| (family.request)(at * 7_919 % count))
-        .collect();
+    let requests: Vec<Request> = (0..1_000).map(|at| (family.request)(at * 7_919 % count)).collect();
     // Regular expressions build their automata when first used.
-    requests
-        .iter()
-        .for_each(|request| assert!(router.find(request).is_some()));
+    requests.iter().for_each(|request| assert!(router.find(request).is_some()));
     let mut next = requests.iter().cycle();
     bencher.bench_local(|| router.find(black_box(next.next()?)).copied());
 }
@@ -244,9 +183,7 @@ mod hosts {
     use super::*;
 
     fn exact(count: usize) -> Hosts<Arc<usize>> {
-        (0..count)
-            .map(|at| (Host::from(format!("shop-{at}.example.com")), Arc::new(at)))
-            .collect()
+        (0..count).map(|at| (Host::from(format!("shop-{at}.example.com")), Arc::new(at))).collect()
     }
 
     /// Wildcards with tails of thirty different lengths.
@@ -262,22 +199,12 @@ mod hosts {
 
     #[divan::bench(args = SIZES)]
     fn last_exact(bencher: Bencher<'_, '_>, count: usize) {
-        find(
-            bencher,
-            &exact(count),
-            &format!("shop-{}.example.com:443", count - 1),
-            true,
-        );
+        find(bencher, &exact(count), &format!("shop-{}.example.com:443", count - 1), true);
     }
 
     #[divan::bench(args = SIZES)]
     fn last_exact_upper_case(bencher: Bencher<'_, '_>, count: usize) {
-        find(
-            bencher,
-            &exact(count),
-            &format!("Shop-{}.Example.com:443", count - 1),
-            true,
-        );
+        find(bencher, &exact(count), &format!("Shop-{}.Example.com:443", count - 1), true);
     }
 
     #[divan::bench(args = SIZES)]
@@ -288,22 +215,12 @@ mod hosts {
     #[divan::bench(args = SIZES)]
     fn last_wildcard(bencher: Bencher<'_, '_>, count: usize) {
         let last = count - 1;
-        find(
-            bencher,
-            &wildcards(count),
-            &format!("www.shop-{last}.{}.com", "x".repeat(last % 30)),
-            true,
-        );
+        find(bencher, &wildcards(count), &format!("www.shop-{last}.{}.com", "x".repeat(last % 30)), true);
     }
 
     #[divan::bench(args = SIZES)]
     fn miss_wildcard(bencher: Bencher<'_, '_>, count: usize) {
-        find(
-            bencher,
-            &wildcards(count),
-            "www.other.a-long-name-in-a-long-domain.example.com",
-            false,
-        );
+        find(bencher, &wildcards(count), "www.other.a-long-name-in-a-long-domain.example.com", false);
     }
 
     #[divan::bench(args = SIZES, sample_count = 10, sample_size = 1)]
