@@ -69,11 +69,20 @@ pub(crate) enum Socket {
     Unix(UnixListener),
 }
 
-/// A listener to serve, until `stop` is said.
+/// A listener to serve.
 pub(crate) struct Serve {
     pub(crate) name: ir::ListenerName,
     pub(crate) socket: Socket,
-    pub(crate) stop: CancellationToken,
+    pub(crate) stop: Stop,
+}
+
+/// The end of a listener's life, in two steps.
+#[derive(Clone, Debug)]
+pub(crate) struct Stop {
+    /// Nothing new is accepted; connections end as soon as their requests are answered.
+    pub(crate) closing: CancellationToken,
+    /// What is left ends at once.
+    pub(crate) abort: CancellationToken,
 }
 
 /// A worker's thread.

@@ -19,7 +19,7 @@ use crate::proxy::http1::server::{self as http1, Ended};
 use crate::proxy::{http2, tcp};
 use crate::table::{Chain, Listener, Table};
 use crate::tls::suites::version_name;
-use crate::worker::{Serve, Socket, Worker};
+use crate::worker::{Serve, Socket, Stop, Worker};
 
 /// After a failure to accept that is not about one connection, as for want of descriptors.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -39,17 +39,12 @@ pub(crate) async fn run(worker: Arc<Worker>, serve: Serve) {
     }
 }
 
-async fn tcp_loop(
-    worker: &Arc<Worker>,
-    name: &ir::ListenerName,
-    socket: TcpListener,
-    stop: &tokio_util::sync::CancellationToken,
-) {
+async fn tcp_loop(worker: &Arc<Worker>, name: &ir::ListenerName, socket: TcpListener, stop: &Stop) {
     loop {
         let accepted = tokio::select! {
             biased;
             accepted = socket.accept() => accepted,
-            () = stop.cancelled() => return,
+            () = stop.closing.cancelled() => return,
         };
         match accepted {
             Ok((stream, peer)) => {
@@ -67,17 +62,12 @@ async fn tcp_loop(
     }
 }
 
-async fn unix_loop(
-    worker: &Arc<Worker>,
-    name: &ir::ListenerName,
-    socket: UnixListener,
-    stop: &tokio_util::sync::CancellationToken,
-) {
+async fn unix_loop(worker: &Arc<Worker>, name: &ir::ListenerName, socket: UnixListener, stop: &Stop) {
     loop {
         let accepted = tokio::select! {
             biased;
             accepted = socket.accept() => accepted,
-            () = stop.cancelled() => return,
+            () = stop.closing.cancelled() => return,
         };
         match accepted {
             Ok((stream, _)) => {
@@ -127,13 +117,7 @@ impl Drop for Open<'_> {
     }
 }
 
-async fn serve_tcp(
-    worker: Arc<Worker>,
-    name: ir::ListenerName,
-    stream: TcpStream,
-    peer: SocketAddr,
-    stop: tokio_util::sync::CancellationToken,
-) {
+async fn serve_tcp(worker: Arc<Worker>, name: ir::ListenerName, stream: TcpStream, peer: SocketAddr, stop: Stop) {
     let _open = Open::new(&worker);
     let Ok(local) = stream.local_addr() else { return };
     let (peer, local) = (unmapped(peer), unmapped(local));
@@ -145,7 +129,7 @@ async fn serve_tcp(
         (_, false) => {
             let first = tokio::select! {
                 first = timeout(deadline, sniff::is_tls(&stream)) => first,
-                () = stop.cancelled() => return,
+                () = stop.closing.cancelled() => return,
             };
             match first {
                 Ok(Ok(tls)) => tls,
@@ -171,12 +155,7 @@ async fn serve_tcp(
     }
 }
 
-async fn serve_unix(
-    worker: Arc<Worker>,
-    name: ir::ListenerName,
-    stream: UnixStream,
-    stop: tokio_util::sync::CancellationToken,
-) {
+async fn serve_unix(worker: Arc<Worker>, name: ir::ListenerName, stream: UnixStream, stop: Stop) {
     let _open = Open::new(&worker);
     let table = worker.shared.table.load_full();
     let Some(chain) = table.listener(&name).and_then(|listener| listener.plaintext.clone()) else { return };
@@ -191,7 +170,7 @@ struct Parts {
     table: Arc<Table>,
     peer: SocketAddr,
     local: SocketAddr,
-    stop: tokio_util::sync::CancellationToken,
+    stop: Stop,
 }
 
 impl Parts {
@@ -208,8 +187,8 @@ impl Parts {
                     tls,
                     peer: self.peer,
                     local: self.local,
-                    closing: self.stop,
-                    abort: self.worker.shared.abort.clone(),
+                    closing: self.stop.closing,
+                    abort: self.stop.abort,
                     worker: self.worker,
                 });
                 // From here on each request looks at the table of its own time.
@@ -217,7 +196,8 @@ impl Parts {
                 http(io, connection, is_http2).await;
             }
             Chain::Tcp { destinations, total_weight } => {
-                Box::pin(tcp::serve(io, &self.worker, &self.table, destinations, *total_weight)).await;
+                Box::pin(tcp::serve(io, &self.worker, &self.table, &self.stop.abort, destinations, *total_weight))
+                    .await;
             }
         }
     }

@@ -6,13 +6,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockAddr, Type};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::table::Table;
-use crate::worker::{Handle, Serve, Shared, Socket};
+use crate::worker::{Handle, Serve, Shared, Socket, Stop};
 
 /// Connections the kernel holds until they are accepted.
 const BACKLOG: i32 = 4096;
@@ -49,7 +50,7 @@ pub(crate) struct Binding {
 
 struct Bound {
     bind: ir::Bind,
-    stop: CancellationToken,
+    stop: Stop,
     address: Option<SocketAddr>,
 }
 
@@ -87,7 +88,8 @@ impl Listeners {
             .collect();
         for name in stale {
             if let Some(bound) = self.bound.remove(&name) {
-                bound.stop.cancel();
+                bound.stop.closing.cancel();
+                cut_after(table.limits().drain_timeout, bound.stop.abort);
                 self.shared.metrics.listeners.with_label_values(&[name.as_str()]).set(0);
                 info!(listener = %name, "listener closed");
                 events.push(ListenerEvent::Closed { name });
@@ -103,7 +105,7 @@ impl Listeners {
     }
 
     fn open(&mut self, name: &ir::ListenerName, bind: &ir::Bind, workers: &[Handle]) -> Option<ListenerEvent> {
-        let stop = self.shared.closing.child_token();
+        let stop = Stop { closing: self.shared.closing.child_token(), abort: self.shared.abort.child_token() };
         let opened = match bind {
             ir::Bind::Unix(path) => unix(path).map(|socket| {
                 // One queue: a unix socket cannot be bound more than once.
@@ -146,7 +148,7 @@ impl Listeners {
         ip: IpAddr,
         port: u16,
         workers: &[Handle],
-        stop: &CancellationToken,
+        stop: &Stop,
     ) -> io::Result<(String, Option<SocketAddr>, Option<u16>)> {
         let asked = self.binding.port_map.get(&port).copied().unwrap_or(port);
         // A port of our own on another address is no stranger's.
@@ -166,6 +168,14 @@ impl Listeners {
         let shown = local.map_or_else(String::new, |local| local.to_string());
         Ok((shown, local, moved_from))
     }
+}
+
+/// Ends what is left of a listener that went away, in time.
+fn cut_after(limit: Duration, abort: CancellationToken) {
+    tokio::spawn(async move {
+        tokio::time::sleep(limit).await;
+        abort.cancel();
+    });
 }
 
 fn shown(bind: &ir::Bind) -> String {

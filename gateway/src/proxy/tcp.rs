@@ -1,6 +1,7 @@
 //! Raw connections: one cluster per connection, bytes both ways (docs/semantics.md §2.9).
 
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::sync::CancellationToken;
 
 use crate::table::{ClusterId, Table};
 use crate::upstream::Busy;
@@ -12,6 +13,7 @@ pub(crate) async fn serve<IO>(
     mut io: IO,
     worker: &Worker,
     table: &Table,
+    abort: &CancellationToken,
     destinations: &[(ClusterId, u32)],
     total_weight: u64,
 ) where
@@ -24,7 +26,7 @@ pub(crate) async fn serve<IO>(
     tokio::select! {
         // Either side may close at any time; that is how raw connections end.
         _ = tokio::io::copy_bidirectional(&mut io, &mut upstream) => {}
-        () = worker.shared.abort.cancelled() => {}
+        () = abort.cancelled() => {}
     }
 }
 

@@ -27,6 +27,8 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// How much of an unwanted body is read, and for how long, so that the client gets to see the reply (H1-11).
 const LINGER_BYTES: usize = 64 * 1024;
 const LINGER: Duration = Duration::from_secs(1);
+/// How long a connection that was accepted while the proxy was about to end may take to send its first request.
+const GRACE: Duration = Duration::from_secs(1);
 /// Pipelined bytes held while a request is being answered.
 const MAX_PIPELINED: usize = 64 * 1024;
 
@@ -150,21 +152,11 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Server<IO> {
         let idle_since = Instant::now();
         let scheme = self.connection.scheme();
         let mut head_deadline: Option<Pin<Box<Sleep>>> = None;
+        // Once the connection is to be closed: until when its first request may still come.
+        let mut grace: Option<Instant> = None;
         poll_fn(|cx| {
             loop {
-                if self.input.is_empty() {
-                    if self.closing.as_mut().poll_unpinned(cx).is_ready() {
-                        return Poll::Ready(Next::Closed);
-                    }
-                    while self.idle.as_mut().poll_unpinned(cx).is_ready() {
-                        // The timer is moved when it fires, not with every request.
-                        let deadline = idle_since + idle_timeout;
-                        if deadline <= Instant::now() {
-                            return Poll::Ready(Next::Closed);
-                        }
-                        self.idle.as_mut().reset(deadline);
-                    }
-                } else {
+                if !self.input.is_empty() {
                     let bytes = self.input.bytes();
                     let shared = bytes.len().min(PREFACE.len());
                     if first && bytes[..shared] == PREFACE[..shared] {
@@ -187,10 +179,30 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Server<IO> {
                         return Poll::Ready(Next::Refused(Refusal::Timeout));
                     }
                 }
-                match ready!(self.input.poll_first(&mut self.io, cx)) {
-                    Ok(0) | Err(_) => return Poll::Ready(Next::Closed),
-                    Ok(_) => {}
+                // What the client has sent is answered, whatever else is going on.
+                match self.input.poll_first(&mut self.io, cx) {
+                    Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Next::Closed),
+                    Poll::Ready(Ok(_)) => continue,
+                    Poll::Pending if !self.input.is_empty() => return Poll::Pending,
+                    Poll::Pending => {}
                 }
+                if grace.is_none() && self.closing.as_mut().poll_unpinned(cx).is_ready() {
+                    if !first {
+                        return Poll::Ready(Next::Closed);
+                    }
+                    let until = Instant::now() + GRACE;
+                    grace = Some(until);
+                    self.idle.as_mut().reset(until);
+                }
+                while self.idle.as_mut().poll_unpinned(cx).is_ready() {
+                    // The timer is moved when it fires, not with every request.
+                    let deadline = grace.unwrap_or(idle_since + idle_timeout);
+                    if deadline <= Instant::now() {
+                        return Poll::Ready(Next::Closed);
+                    }
+                    self.idle.as_mut().reset(deadline);
+                }
+                return Poll::Pending;
             }
         })
         .await

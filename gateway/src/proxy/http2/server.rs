@@ -76,13 +76,8 @@ where
                 idle.as_mut().reset(tokio::time::Instant::now() + idle_timeout);
                 let connection = Arc::clone(&connection);
                 let tasks = connection.worker.shared.tasks.clone();
-                tasks.spawn(async move {
-                    let abort = connection.abort.clone();
-                    tokio::select! {
-                        () = stream(connection, request, respond) => {}
-                        () = abort.cancelled() => {}
-                    }
-                });
+                // Cut off with its connection: a stream whose connection is gone sees its client gone.
+                tasks.spawn(stream(connection, request, respond));
             }
             // The connection is at its end, by either side's will.
             Some(Err(_)) | None => return,
