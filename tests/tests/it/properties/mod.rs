@@ -1,2 +1,3 @@
+mod bytes;
 mod explain;
 mod incremental;
