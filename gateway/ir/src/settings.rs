@@ -84,7 +84,7 @@ pub struct Limits {
     pub max_concurrent_streams: u32,
     /// Body bytes held per request so that it can be sent again; a longer one is not retried.
     pub retry_buffer_bytes: usize,
-    /// Open connections per listener and traffic thread together; beyond it accepting pauses.
+    /// Open client connections of the process; beyond it accepting pauses.
     pub max_connections: usize,
     /// After the stop signal, until what is still running is cut off.
     pub drain_timeout: Duration,

@@ -92,13 +92,17 @@ async fn failed(worker: &Worker, name: &ir::ListenerName, error: &io::Error) {
 
 /// Waits until there are fewer connections than allowed.
 async fn has_room(worker: &Worker) -> bool {
-    while worker.shared.tasks.len() >= worker.shared.table.load().limits().max_connections {
+    while open_connections(worker) >= worker.shared.table.load().limits().max_connections {
         tokio::select! {
             () = tokio::time::sleep(Duration::from_millis(5)) => {}
             () = worker.shared.abort.cancelled() => return false,
         }
     }
     true
+}
+
+fn open_connections(worker: &Worker) -> usize {
+    usize::try_from(worker.shared.metrics.connections.get()).unwrap_or(0)
 }
 
 /// Counts a connection as open for as long as it lives.
