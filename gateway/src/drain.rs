@@ -1,5 +1,6 @@
 //! The end of a gateway's life.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tracing::{info, warn};
@@ -15,6 +16,7 @@ pub(crate) async fn run(shared: &Shared, delay: Duration) -> bool {
     info!(connections = shared.metrics.connections.get(), "draining");
     tokio::time::sleep(delay).await;
     let limit = shared.table.load().limits().drain_timeout;
+    shared.is_closing.store(true, Ordering::Relaxed);
     shared.closing.cancel();
     shared.tasks.close();
     if tokio::time::timeout(limit, shared.tasks.wait()).await.is_ok() {

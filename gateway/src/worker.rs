@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use arc_swap::ArcSwap;
@@ -27,8 +28,9 @@ pub(crate) struct Shared {
     pub(crate) unrouted: Arc<ClusterMetrics>,
     pub(crate) hostname: String,
     environment: HashMap<String, String>,
-    /// Said when every connection is to end as soon as its requests are answered.
+    /// Said when every connection is to end as soon as its requests are answered, after the flag was set.
     pub(crate) closing: CancellationToken,
+    pub(crate) is_closing: Arc<AtomicBool>,
     /// Said when every connection is to end at once.
     pub(crate) abort: CancellationToken,
     /// Open connections.
@@ -44,6 +46,7 @@ impl Shared {
             hostname,
             environment,
             closing: CancellationToken::new(),
+            is_closing: Arc::default(),
             abort: CancellationToken::new(),
             tasks: TaskTracker::new(),
         }
@@ -83,6 +86,29 @@ pub(crate) struct Stop {
     pub(crate) closing: CancellationToken,
     /// What is left ends at once.
     pub(crate) abort: CancellationToken,
+    /// Says the same as `closing`, for who asks with every request: a token takes a lock to answer.
+    flags: [Arc<AtomicBool>; 2],
+}
+
+impl Stop {
+    /// Of a listener that ends with the process, or earlier.
+    pub(crate) fn new(shared: &Shared) -> Self {
+        Self {
+            closing: shared.closing.child_token(),
+            abort: shared.abort.child_token(),
+            flags: [Arc::clone(&shared.is_closing), Arc::default()],
+        }
+    }
+
+    /// Ends this listener.
+    pub(crate) fn close(&self) {
+        self.flags[1].store(true, Ordering::Relaxed);
+        self.closing.cancel();
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.flags.iter().any(|flag| flag.load(Ordering::Relaxed))
+    }
 }
 
 /// A worker's thread.

@@ -1,8 +1,6 @@
 //! What the upstream is told about the client and about the proxy's own doing (docs/semantics.md §2.6, §3.8, §3.9,
 //! §15.11).
 
-use std::cell::RefCell;
-use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -27,15 +25,18 @@ pub(crate) fn prepare(ctx: &mut Ctx<'_>, request: &mut RequestHead) {
     } else {
         request.fields.set(b"x-forwarded-proto", ctx.connection.scheme());
     }
-    append_forwarded_for(request, if is_exactly_loopback(peer) { ctx.connection.local.ip() } else { peer });
-    with_text(|text| {
-        let _ = write!(text, "{}", ctx.client.ip());
-        request.fields.set(b"x-envoy-external-address", text.as_bytes());
-    });
-    with_text(|text| {
-        request_id(text);
-        request.fields.set(b"x-request-id", text.as_bytes());
-    });
+    let peer_text = &*ctx.connection.peer_text;
+    if is_exactly_loopback(peer) {
+        append_forwarded_for(request, &ctx.connection.local.ip().to_string());
+    } else {
+        append_forwarded_for(request, peer_text);
+    }
+    if ctx.client == ctx.connection.peer {
+        request.fields.set(b"x-envoy-external-address", peer_text.as_bytes());
+    } else {
+        request.fields.set(b"x-envoy-external-address", ctx.client.ip().to_string().as_bytes());
+    }
+    request.fields.set(b"x-request-id", &request_id());
 }
 
 /// The address `trusted` proxies in front vouch for: that many from the right.
@@ -55,31 +56,32 @@ fn is_exactly_loopback(ip: IpAddr) -> bool {
     ip == IpAddr::from([127, 0, 0, 1])
 }
 
-fn append_forwarded_for(request: &mut RequestHead, ip: IpAddr) {
-    with_text(|text| {
-        // Lines are joined: one value says the whole way.
-        for line in request.fields.all(FieldId::ForwardedFor) {
-            text.push_str(&String::from_utf8_lossy(line));
-            text.push(',');
-        }
-        let _ = write!(text, "{ip}");
-        request.fields.set(b"x-forwarded-for", text.as_bytes());
-    });
+fn append_forwarded_for(request: &mut RequestHead, ip: &str) {
+    if !request.fields.has(FieldId::ForwardedFor) {
+        return request.fields.push(b"x-forwarded-for", ip.as_bytes());
+    }
+    // Lines are joined: one value says the whole way.
+    let mut lines: Vec<&[u8]> = request.fields.all(FieldId::ForwardedFor).collect();
+    lines.push(ip.as_bytes());
+    let joined = lines.join(&b',');
+    request.fields.set(b"x-forwarded-for", &joined);
 }
 
 /// A version 4 UUID whose fourteenth digit is Envoy's trace decision: 9 = not traced.
-fn request_id(out: &mut String) {
-    let random = fastrand::u128(..);
-    let value = random & !(0xf << 76) & !(0xc << 60) | 0x9 << 76 | 0x8 << 60;
-    let _ = write!(
-        out,
-        "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
-        value >> 96,
-        value >> 80 & 0xffff,
-        value >> 64 & 0xffff,
-        value >> 48 & 0xffff,
-        value & 0xffff_ffff_ffff
-    );
+fn request_id() -> [u8; 36] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let random = fastrand::u128(..) & !(0xf << 76) & !(0xc << 60) | 0x9 << 76 | 0x8 << 60;
+    let mut text = [b'-'; 36];
+    let mut at = 0;
+    for byte in random.to_be_bytes() {
+        if matches!(at, 8 | 13 | 18 | 23) {
+            at += 1;
+        }
+        text[at] = DIGITS[usize::from(byte >> 4)];
+        text[at + 1] = DIGITS[usize::from(byte & 15)];
+        at += 2;
+    }
+    text
 }
 
 /// After the draw: the route's edits and rewrites, in Envoy's order.
@@ -148,17 +150,6 @@ pub(crate) fn mark_attempt(request: &mut RequestHead, attempt: u32, left: Option
     }
 }
 
-/// Lends a text that is empty and keeps its memory.
-fn with_text(f: impl FnOnce(&mut String)) {
-    thread_local! {
-        static TEXT: RefCell<String> = const { RefCell::new(String::new()) };
-    }
-    TEXT.with_borrow_mut(|text| {
-        text.clear();
-        f(text);
-    });
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -173,9 +164,8 @@ mod tests {
 
     #[test]
     fn request_ids_are_version_4_shaped_with_the_trace_digit() {
-        let mut id = String::new();
-        request_id(&mut id);
-        assert_eq!(id.len(), 36);
+        let id = String::from_utf8(request_id().to_vec()).unwrap();
+        assert_eq!(id.matches('-').count(), 4, "{id}");
         assert_eq!(&id[14..15], "9", "{id}");
         assert!("89ab".contains(&id[19..20]), "{id}");
     }

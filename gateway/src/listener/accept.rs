@@ -189,10 +189,10 @@ impl Parts {
                     table: *table,
                     limits: Arc::clone(self.table.limits()),
                     tls,
+                    peer_text: self.peer.ip().to_string().into(),
                     peer: self.peer,
                     local: self.local,
-                    closing: self.stop.closing,
-                    abort: self.stop.abort,
+                    stop: self.stop,
                     worker: self.worker,
                 });
                 // From here on each request looks at the table of its own time.
@@ -211,7 +211,7 @@ async fn http<IO>(io: IO, connection: Arc<Connection>, is_http2: bool)
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let abort = connection.abort.clone();
+    let abort = connection.stop.abort.clone();
     let work = async move {
         if is_http2 {
             Box::pin(http2::server::serve(io, bytes::Bytes::new(), connection)).await;

@@ -88,7 +88,7 @@ impl Listeners {
             .collect();
         for name in stale {
             if let Some(bound) = self.bound.remove(&name) {
-                bound.stop.closing.cancel();
+                bound.stop.close();
                 cut_after(table.limits().drain_timeout, bound.stop.abort);
                 self.shared.metrics.listeners.with_label_values(&[name.as_str()]).set(0);
                 info!(listener = %name, "listener closed");
@@ -105,7 +105,7 @@ impl Listeners {
     }
 
     fn open(&mut self, name: &ir::ListenerName, bind: &ir::Bind, workers: &[Handle]) -> Option<ListenerEvent> {
-        let stop = Stop { closing: self.shared.closing.child_token(), abort: self.shared.abort.child_token() };
+        let stop = Stop::new(&self.shared);
         let opened = match bind {
             ir::Bind::Unix(path) => unix(path).map(|socket| {
                 // One queue: a unix socket cannot be bound more than once.

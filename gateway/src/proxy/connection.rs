@@ -3,10 +3,8 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tokio_util::sync::CancellationToken;
-
 use crate::table::TableId;
-use crate::worker::Worker;
+use crate::worker::{Stop, Worker};
 
 #[derive(Debug)]
 pub(crate) struct Connection {
@@ -16,11 +14,11 @@ pub(crate) struct Connection {
     pub(crate) limits: Arc<ir::Limits>,
     pub(crate) tls: Option<TlsFacts>,
     pub(crate) peer: SocketAddr,
+    /// The peer's address as header fields say it.
+    pub(crate) peer_text: Box<str>,
     pub(crate) local: SocketAddr,
-    /// Said when the connection is to end as soon as its requests are answered.
-    pub(crate) closing: CancellationToken,
-    /// Said when it is to end at once.
-    pub(crate) abort: CancellationToken,
+    /// When the connection is to end.
+    pub(crate) stop: Stop,
 }
 
 /// What the handshake showed.

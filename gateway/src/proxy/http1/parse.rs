@@ -11,7 +11,9 @@ pub(crate) struct HeadLimits {
     pub(crate) fields: usize,
 }
 
-/// httparse needs its slots up front; more lines than this are refused even where the limit is set higher.
+/// httparse needs its slots up front, and they cost to make: nearly every head does with few. More lines than the larger
+/// number are refused even where the limit is set higher.
+const FEW_FIELDS: usize = 40;
 const MAX_FIELDS: usize = 256;
 
 /// What the first bytes of a connection turned out to be.
@@ -72,12 +74,7 @@ pub(crate) fn request(bytes: &[u8], limits: HeadLimits, scheme: &'static [u8]) -
     let line = &head[..memchr::memchr(b'\r', head).unwrap_or(length)];
     let (method, target) = request_line(line)?;
 
-    let mut slots = [httparse::EMPTY_HEADER; MAX_FIELDS];
-    let lines = fields_of(&head[line.len() + 2..], limits.fields, &mut slots)?;
-    let mut fields = Fields::with_capacity(length + 256, lines.len() + 12);
-    for line in lines {
-        fields.push(line.name.as_bytes(), line.value);
-    }
+    let fields = fields_of(&head[line.len() + 2..], limits.fields, 256)?;
 
     let framing = request_framing(&fields)?;
     let close = fields.all(FieldId::Connection).any(|value| crate::proxy::head::list_contains(value, b"close"));
@@ -175,13 +172,31 @@ fn head_length<E: Copy>(bytes: &[u8], limit: usize, too_large: E, malformed: E) 
     }
 }
 
-fn fields_of<'b, 's>(
-    bytes: &'b [u8],
+/// The lines of a head, with `spare` bytes of room for more.
+fn fields_of(bytes: &[u8], limit: usize, spare: usize) -> Result<Fields, Refusal> {
+    let mut few = [httparse::EMPTY_HEADER; FEW_FIELDS];
+    match httparse::parse_headers(bytes, &mut few) {
+        Err(httparse::Error::TooManyHeaders) => {
+            let mut many = vec![httparse::EMPTY_HEADER; MAX_FIELDS];
+            taken(httparse::parse_headers(bytes, &mut many), limit, bytes.len() + spare)
+        }
+        parsed => taken(parsed, limit, bytes.len() + spare),
+    }
+}
+
+fn taken(
+    parsed: httparse::Result<(usize, &[httparse::Header<'_>])>,
     limit: usize,
-    slots: &'s mut [httparse::Header<'b>; MAX_FIELDS],
-) -> Result<&'s [httparse::Header<'b>], Refusal> {
-    match httparse::parse_headers(bytes, slots) {
-        Ok(httparse::Status::Complete((_, lines))) if lines.len() <= limit => Ok(lines),
+    capacity: usize,
+) -> Result<Fields, Refusal> {
+    match parsed {
+        Ok(httparse::Status::Complete((_, lines))) if lines.len() <= limit => {
+            let mut fields = Fields::with_capacity(capacity, lines.len() + 12);
+            for line in lines {
+                fields.push(line.name.as_bytes(), line.value);
+            }
+            Ok(fields)
+        }
         Ok(httparse::Status::Complete(_)) | Err(httparse::Error::TooManyHeaders) => Err(Refusal::TooLarge),
         Ok(httparse::Status::Partial) | Err(_) => Err(Refusal::Malformed),
     }
@@ -277,12 +292,7 @@ pub(crate) fn response(bytes: &[u8], limits: HeadLimits, to_head: bool) -> Resul
     let line = &head[..memchr::memchr(b'\r', head).unwrap_or(length)];
     let (status, old) = status_line(line)?;
 
-    let mut slots = [httparse::EMPTY_HEADER; MAX_FIELDS];
-    let lines = fields_of(&head[line.len() + 2..], limits.fields, &mut slots).map_err(|_| BadResponse)?;
-    let mut fields = Fields::with_capacity(length + 128, lines.len() + 8);
-    for line in lines {
-        fields.push(line.name.as_bytes(), line.value);
-    }
+    let fields = fields_of(&head[line.len() + 2..], limits.fields, 128).map_err(|_| BadResponse)?;
 
     let framing = response_framing(&fields, status, to_head)?;
     let says = |token| fields.all(FieldId::Connection).any(|value| crate::proxy::head::list_contains(value, token));

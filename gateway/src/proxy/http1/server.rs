@@ -113,12 +113,14 @@ struct Server<IO> {
     broken: bool,
     idle: Pin<Box<Sleep>>,
     closing: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// `closing` will wake this task.
+    armed: bool,
 }
 
 impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Server<IO> {
     fn new(io: IO, input: Buffer, connection: Arc<Connection>) -> Self {
         let idle = Box::pin(sleep_until(Instant::now() + connection.limits().idle_timeout));
-        let closing = Box::pin(connection.closing.clone().cancelled_owned());
+        let closing = Box::pin(connection.stop.closing.clone().cancelled_owned());
         Self {
             io,
             connection,
@@ -131,7 +133,19 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Server<IO> {
             broken: false,
             idle,
             closing,
+            armed: false,
         }
+    }
+
+    /// Whether the connection is to end. Asking the token once is enough to be woken by it.
+    fn is_closing(&mut self, cx: &mut Context<'_>) -> bool {
+        if !self.armed {
+            self.armed = true;
+            if self.closing.as_mut().poll_unpinned(cx).is_ready() {
+                return true;
+            }
+        }
+        self.connection.stop.is_closing()
     }
 
     fn begin(&mut self, request: &Request) {
@@ -186,7 +200,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Server<IO> {
                     Poll::Pending if !self.input.is_empty() => return Poll::Pending,
                     Poll::Pending => {}
                 }
-                if grace.is_none() && self.closing.as_mut().poll_unpinned(cx).is_ready() {
+                if grace.is_none() && self.is_closing(cx) {
                     if !first {
                         return Poll::Ready(Next::Closed);
                     }
@@ -239,7 +253,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Server<IO> {
         tokio::select! {
             // Either side may close at any time; that is how a tunnel ends.
             _ = work => {}
-            () = self.connection.abort.cancelled() => {}
+            () = self.connection.stop.abort.cancelled() => {}
         }
     }
 
@@ -312,7 +326,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Downstream for Server<IO> {
     fn send_head(&mut self, head: &ResponseHead, framing: Framing) -> Result<(), Gone> {
         // HTTP/1.1 clients need no end of connection to find the end of a body.
         self.framing = if framing == Framing::UntilClose { Framing::Chunked } else { framing };
-        self.close |= self.connection.closing.is_cancelled();
+        self.close |= self.connection.stop.is_closing();
         write::response(self.out.bytes(), head, self.framing, self.to_head, self.close);
         Ok(())
     }

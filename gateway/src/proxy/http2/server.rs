@@ -44,7 +44,7 @@ where
     let handshake = builder.handshake(Rewind::new(io, first));
     let Ok(Ok(mut server)) = timeout(limits.head_timeout, handshake).await else { return };
 
-    let mut closing = std::pin::pin!(connection.closing.clone().cancelled_owned());
+    let mut closing = std::pin::pin!(connection.stop.closing.clone().cancelled_owned());
     let idle_timeout = limits.idle_timeout;
     let mut idle = std::pin::pin!(tokio::time::sleep(idle_timeout));
     let mut draining = false;

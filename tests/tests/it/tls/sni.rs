@@ -76,3 +76,29 @@ async fn a_server_for_every_host_needs_no_name() {
         assert_eq!(client.get("a.test", "/").await.unwrap().status, 201, "{name}");
     }
 }
+
+#[tokio::test]
+async fn kept_connections_follow_a_server_that_is_renamed_or_moved() {
+    let pki = Pki::new();
+    let named = |name: &str| https_gateway(&[(name, "[a.test]", "credentialName: a")]);
+    let rule = host_rule("a", "{directResponse: {status: 201}}").replace("[edge/gate]", "[edge/gate, edge/other]");
+    let mut edge = Edge::start(&[named("https"), pki.issue(&["a.test"]).secret("a"), rule]).await;
+    let address = edge.port(8443).await;
+    let mut h1 = H1::connect_tls(address, "a.test", pki.client(&["http/1.1"])).await.unwrap();
+    let mut h2 = H2::connect_tls(address, "a.test", pki.client(&["h2"])).await.unwrap();
+    let moved = [
+        ("another port name", named("https-renamed")),
+        ("another Gateway", named("https").replace("name: gate,", "name: other,")),
+        ("more hosts", named("https").replace("[a.test]", "['*.test']")),
+    ];
+    for (what, text) in moved {
+        edge.save("00.yaml", &text).await;
+        assert_eq!(edge.port(8443).await, address, "{what}");
+        assert_eq!(h1.get("a.test", "/").await.unwrap().status, 201, "{what}");
+        assert_eq!(h2.get("a.test", "/").await.unwrap().status, 201, "{what}");
+    }
+    // A server that is gone serves nobody.
+    edge.save("00.yaml", &named("https").replace("[a.test]", "[b.test]")).await;
+    assert_eq!(h1.get("a.test", "/").await.map_or(404, |reply| reply.status), 404);
+    assert_eq!(h2.get("a.test", "/").await.map_or(404, |reply| reply.status), 404);
+}
