@@ -35,7 +35,7 @@ pub(crate) fn prepare(ctx: &mut Ctx<'_>, request: &mut RequestHead) -> Result<()
 
 /// Listener → virtual host → first matching route.
 pub(crate) fn choose(table: &Table, ctx: &Ctx<'_>, request: &RequestHead) -> Outcome {
-    let Some(hosts) = table.route_table(ctx.connection.table) else { return Outcome::NoRoute };
+    let Some(hosts) = ctx.connection.hosts(table) else { return Outcome::NoRoute };
     let Some(host) = hosts.find(request.authority()) else { return Outcome::NoRoute };
     if host.https_redirect && request.scheme() != b"https" {
         return Outcome::HttpsRedirect;

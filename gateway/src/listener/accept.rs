@@ -142,7 +142,7 @@ async fn serve_tcp(worker: Arc<Worker>, name: ir::ListenerName, stream: TcpStrea
             }
         }
     };
-    let parts = Parts { worker: Arc::clone(&worker), table, peer, local, stop };
+    let parts = Parts { worker: Arc::clone(&worker), table, listener: name, peer, local, stop };
     if tls {
         let shaken = Box::pin(handshake(&parts, &listener, stream, deadline)).await;
         drop(listener);
@@ -165,13 +165,15 @@ async fn serve_unix(worker: Arc<Worker>, name: ir::ListenerName, stream: UnixStr
     let Some(chain) = table.listener(&name).and_then(|listener| listener.plaintext.clone()) else { return };
     // Clients on a unix socket have no address; the loopback one stands for them.
     let here = SocketAddr::from(([127, 0, 0, 1], 0));
-    Parts { worker: Arc::clone(&worker), table, peer: here, local: here, stop }.serve(stream, &chain, None).await;
+    let parts = Parts { worker: Arc::clone(&worker), table, listener: name, peer: here, local: here, stop };
+    parts.serve(stream, &chain, None).await;
 }
 
 /// What a connection is made of, whatever it turns out to speak.
 struct Parts {
     worker: Arc<Worker>,
     table: Arc<Table>,
+    listener: ir::ListenerName,
     peer: SocketAddr,
     local: SocketAddr,
     stop: Stop,
@@ -186,6 +188,7 @@ impl Parts {
         match chain {
             Chain::Http { table, .. } => {
                 let connection = Arc::new(Connection {
+                    listener: self.listener,
                     table: *table,
                     limits: Arc::clone(self.table.limits()),
                     tls,
@@ -236,12 +239,7 @@ async fn handshake(parts: &Parts, listener: &Listener, stream: TcpStream, deadli
         let start = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream).await?;
         let hello = start.client_hello();
         let server_name: Option<Arc<str>> = hello.server_name().map(|name| name.to_ascii_lowercase().into());
-        // Without a name only the unconditional chain fits; its host is the bare star.
-        let chain = match &server_name {
-            Some(name) => listener.tls.find(name.as_bytes()),
-            None => listener.tls.get(&ir::Host::from("*")),
-        };
-        let Some(chain) = chain else {
+        let Some(chain) = listener.server(server_name.as_deref()) else {
             rejected("filter_chain_not_found");
             return Ok(None);
         };

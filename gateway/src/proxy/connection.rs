@@ -3,12 +3,15 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::table::TableId;
+use router::Hosts;
+
+use crate::table::{Chain, Table, TableId, VirtualHost};
 use crate::worker::{Stop, Worker};
 
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) worker: Arc<Worker>,
+    pub(crate) listener: ir::ListenerName,
     /// Which virtual hosts its requests see.
     pub(crate) table: TableId,
     pub(crate) limits: Arc<ir::Limits>,
@@ -34,6 +37,23 @@ pub(crate) struct TlsFacts {
 impl Connection {
     pub(crate) fn limits(&self) -> &ir::Limits {
         &self.limits
+    }
+
+    /// The virtual hosts that its requests see. A server that was renamed or went to another Gateway has other ones:
+    /// then those that a new connection for the same name would get.
+    pub(crate) fn hosts<'t>(&self, table: &'t Table) -> Option<&'t Arc<Hosts<Arc<VirtualHost>>>> {
+        if let Some(hosts) = table.route_table(self.table) {
+            return Some(hosts);
+        }
+        let listener = table.listener(&self.listener)?;
+        let chain = match &self.tls {
+            Some(tls) => &listener.server(tls.server_name.as_deref())?.chain,
+            None => listener.plaintext.as_ref()?,
+        };
+        match chain {
+            Chain::Http { table: id, .. } => table.route_table(*id),
+            Chain::Tcp { .. } => None,
+        }
     }
 
     pub(crate) fn scheme(&self) -> &'static [u8] {

@@ -17,6 +17,16 @@ pub struct Listener {
     pub tls: Hosts<Arc<TlsChain>>,
 }
 
+impl Listener {
+    /// The server for the name that a client asks for; without one only that for every host fits.
+    pub(crate) fn server(&self, name: Option<&str>) -> Option<&Arc<TlsChain>> {
+        match name {
+            Some(name) => self.tls.find(name.as_bytes()),
+            None => self.tls.get(&ir::Host::from("*")),
+        }
+    }
+}
+
 /// A terminating server.
 #[derive(Debug)]
 pub struct TlsChain {
