@@ -22,6 +22,9 @@ use crate::worker::{Handle, Shared};
 /// How often certificate files are looked at.
 const FILES_INTERVAL: Duration = Duration::from_secs(2);
 
+/// How often a listener that could not be bound is tried again.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+
 /// How a gateway runs. What it serves comes later, by [`Gateway::apply`].
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -264,6 +267,8 @@ impl Control {
         let mut resolver = Resolver::new(resolved);
         let mut files = tokio::time::interval(FILES_INTERVAL);
         files.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut retry = tokio::time::interval(RETRY_INTERVAL);
+        retry.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let over = self.shared.closing.clone();
         loop {
             tokio::select! {
@@ -294,6 +299,12 @@ impl Control {
                         self.publish(table);
                     }
                 }
+                // A port that was taken may be free by now.
+                _ = retry.tick(), if !self.listeners.all_bound() => {
+                    let table = self.shared.table.load_full();
+                    self.listeners.reconcile(&table, &self.workers);
+                    self.judge_readiness();
+                }
                 () = over.cancelled() => break,
             }
         }
@@ -315,14 +326,20 @@ impl Control {
         }
         let routes = compiled.table.route_count();
         let listeners = self.publish(compiled.table);
-        let _ = self.ready.send_if_modified(|ready| {
-            let first = !*ready && self.listeners.all_bound();
-            *ready |= first;
-            first
-        });
+        self.judge_readiness();
         let took = since.elapsed();
         self.shared.metrics.apply_seconds.observe(took.as_secs_f64());
         Applied { rejected: compiled.rejected, listeners, took, routes }
+    }
+
+    /// Ready once the first table is in force and its listeners are bound, as far as they can be; nothing but a drain
+    /// takes that back.
+    fn judge_readiness(&self) {
+        self.ready.send_if_modified(|ready| {
+            let first = !*ready && self.listeners.any_bound();
+            *ready |= first;
+            first
+        });
     }
 
     fn publish(&mut self, table: Arc<Table>) -> Vec<ListenerEvent> {

@@ -2,11 +2,20 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::process::Running;
 
+/// Two demos that start at once would look for free ports at once.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 #[test]
 fn the_demo_shifts_its_traffic_with_the_weights_and_loses_no_request() {
+    let _alone = alone();
     let here = tempfile::tempdir().unwrap();
     // Whoever holds the port, the demo finds another.
     let holder = TcpListener::bind("127.0.0.1:8443");
@@ -45,6 +54,7 @@ fn the_demo_shifts_its_traffic_with_the_weights_and_loses_no_request() {
 
 #[test]
 fn the_traffic_can_be_left_out() {
+    let _alone = alone();
     let here = tempfile::tempdir().unwrap();
     let mut sluice = Running::start(here.path(), &["--no-traffic"]);
     sluice.wait_for("Ctrl-C");

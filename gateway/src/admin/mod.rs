@@ -106,7 +106,7 @@ GET  /config_dump       what this proxy was told, without private keys
 GET  /clusters          destinations, their endpoints and requests under way
 GET  /listeners         bound sockets
 GET  /stats/prometheus  metrics
-GET  /healthz/ready     200 once the first configuration is in force and every listener is bound
+GET  /healthz/ready     200 once the first configuration is in force and its listeners are bound
 POST /drain_listeners   stop accepting, finish what runs
 ";
 

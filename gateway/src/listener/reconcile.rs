@@ -1,6 +1,6 @@
 //! Binds what the table wants and lets go of what it no longer wants.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::os::unix::net::UnixListener;
@@ -12,6 +12,7 @@ use socket2::{Domain, Protocol, SockAddr, Type};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::listener::claim::Claim;
 use crate::table::Table;
 use crate::worker::{Handle, Serve, Shared, Socket, Stop};
 
@@ -60,11 +61,13 @@ pub(crate) struct Listeners {
     shared: Arc<Shared>,
     bound: HashMap<ir::ListenerName, Bound>,
     failed: HashMap<ir::ListenerName, String>,
+    /// By port.
+    claims: HashMap<u16, Claim>,
 }
 
 impl Listeners {
     pub(crate) fn new(binding: Binding, shared: Arc<Shared>) -> Self {
-        Self { binding, shared, bound: HashMap::new(), failed: HashMap::new() }
+        Self { binding, shared, bound: HashMap::new(), failed: HashMap::new(), claims: HashMap::new() }
     }
 
     /// The addresses that are bound, by listener.
@@ -75,6 +78,12 @@ impl Listeners {
     /// Whether everything the table wants is bound.
     pub(crate) fn all_bound(&self) -> bool {
         self.failed.is_empty()
+    }
+
+    /// Whether anything is served, or there is nothing to serve. One port that cannot be bound must not take the others
+    /// out of service.
+    pub(crate) fn any_bound(&self) -> bool {
+        self.failed.is_empty() || !self.bound.is_empty()
     }
 
     /// Makes the sockets those of the table. A listener that could not be bound is tried again every time.
@@ -95,6 +104,8 @@ impl Listeners {
                 events.push(ListenerEvent::Closed { name });
             }
         }
+        let used: HashSet<u16> = self.bound.values().filter_map(|it| Some(it.address?.port())).collect();
+        self.claims.retain(|port, _| used.contains(port));
         self.failed.retain(|name, _| table.listener(name).is_some());
         let mut wanted: Vec<_> = table.listeners().filter(|it| !self.bound.contains_key(&it.name)).collect();
         wanted.sort_by(|a, b| a.name.cmp(&b.name));
@@ -143,7 +154,7 @@ impl Listeners {
     }
 
     fn tcp(
-        &self,
+        &mut self,
         name: &ir::ListenerName,
         ip: IpAddr,
         port: u16,
@@ -151,13 +162,10 @@ impl Listeners {
         stop: &Stop,
     ) -> io::Result<(String, Option<SocketAddr>, Option<u16>)> {
         let asked = self.binding.port_map.get(&port).copied().unwrap_or(port);
-        // A port of our own on another address is no stranger's.
-        let ours = self.bound.values().any(|it| it.address.is_some_and(|address| address.port() == asked));
-        let bind_all = |port| bind_all(ip, port, workers.len(), !ours);
-        let (sockets, moved_from) = match bind_all(asked) {
+        let (sockets, moved_from) = match self.bind_all(ip, asked, workers.len()) {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                 let moved = self.binding.move_privileged_by.and_then(|by| asked.checked_add(by)).ok_or(error)?;
-                (bind_all(moved)?, Some(port))
+                (self.bind_all(ip, moved, workers.len())?, Some(port))
             }
             other => (other?, None),
         };
@@ -167,6 +175,25 @@ impl Listeners {
         }
         let shown = local.map_or_else(String::new, |local| local.to_string());
         Ok((shown, local, moved_from))
+    }
+
+    /// One socket per worker, all on the same port, so that the kernel spreads connections; nobody else's is there.
+    fn bind_all(&mut self, ip: IpAddr, port: u16, count: usize) -> io::Result<Vec<TcpListener>> {
+        // A port of our own on another address is no stranger's.
+        if port != 0 && !self.claims.contains_key(&port) {
+            let claim = Claim::port(port)?;
+            // Programs of other kinds are found out by asking for the port alone.
+            drop(bind(ip, port, false)?);
+            self.claims.insert(port, claim);
+        }
+        let mut sockets: Vec<TcpListener> = Vec::with_capacity(count);
+        let mut port = port;
+        for _ in 0..count.max(1) {
+            let socket = bind(ip, port, true)?;
+            port = socket.local_addr()?.port();
+            sockets.push(socket);
+        }
+        Ok(sockets)
     }
 }
 
@@ -184,23 +211,6 @@ fn shown(bind: &ir::Bind) -> String {
         ir::Bind::Address(address) => address.to_string(),
         ir::Bind::Unix(path) => path.display().to_string(),
     }
-}
-
-/// One socket per worker, all on the same port, so that the kernel spreads connections.
-fn bind_all(ip: IpAddr, port: u16, count: usize, alone: bool) -> io::Result<Vec<TcpListener>> {
-    // Another process of the same user could share a port that several sockets may share; asking for it alone first
-    // finds that out.
-    if alone {
-        drop(bind(ip, port, false)?);
-    }
-    let mut sockets: Vec<TcpListener> = Vec::with_capacity(count);
-    let mut port = port;
-    for _ in 0..count.max(1) {
-        let socket = bind(ip, port, true)?;
-        port = socket.local_addr()?.port();
-        sockets.push(socket);
-    }
-    Ok(sockets)
 }
 
 fn bind(ip: IpAddr, port: u16, shared: bool) -> io::Result<TcpListener> {
