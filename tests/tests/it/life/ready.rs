@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use sluice_tests::edge::{GATEWAY, host_rule};
+use sluice_tests::wait::until;
 use sluice_tests::{Edge, H1};
 
 #[tokio::test]
@@ -21,17 +22,27 @@ async fn ready_is_said_with_the_first_table_and_not_before() {
 }
 
 #[tokio::test]
-async fn a_port_that_cannot_be_bound_is_not_ready_and_the_rest_serves() {
+async fn a_taken_port_leaves_the_others_in_service_and_is_bound_once_it_is_free() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
     let two = format!("{GATEWAY}  - {{port: {{number: {port}, name: taken, protocol: HTTP}}, hosts: ['*']}}\n");
-    let mut edge = Edge::start(&[two, host_rule("a", "{directResponse: {status: 299}}")]).await;
+    let edge = Edge::start(&[two, host_rule("a", "{directResponse: {status: 299}}")]).await;
     let mut client = H1::connect(edge.port(8080).await).await.unwrap();
     assert_eq!(client.get("a.test", "/").await.unwrap().status, 299);
-    assert_eq!(edge.readiness().await, 503);
-    edge.save("00.yaml", GATEWAY).await;
     assert_eq!(edge.readiness().await, 200);
+    assert!(!edge.has_port(port).await);
+    drop(taken);
+    until("the port is bound", async || edge.has_port(port).await.then_some(())).await;
+    let mut client = H1::connect(edge.port(port).await).await.unwrap();
     assert_eq!(client.get("a.test", "/").await.unwrap().status, 299);
+}
+
+#[tokio::test]
+async fn a_gateway_with_no_port_at_all_is_not_ready() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let edge = Edge::start(&[GATEWAY.replace("8080", &port.to_string())]).await;
+    assert_eq!(edge.readiness().await, 503);
 }
 
 #[tokio::test]
