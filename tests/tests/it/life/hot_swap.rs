@@ -110,7 +110,7 @@ fn broken(random: &mut fastrand::Rng, text: &str) -> String {
 
 /// One edit: a file and its new text, or none to take it away.
 fn edit(random: &mut fastrand::Rng, pki: &Pki, ports: [u16; 3]) -> (String, Option<String>) {
-    match random.usize(0..26) {
+    match random.usize(0..27) {
         0..5 => ("web.yaml".to_owned(), Some(web(random))),
         5..8 => {
             let text = web(random);
@@ -133,6 +133,12 @@ fn edit(random: &mut fastrand::Rng, pki: &Pki, ports: [u16; 3]) -> (String, Opti
         20..23 => ("web-entry.yaml".to_owned(), Some(endpoints(random, ports))),
         23 => ("other-gateway.yaml".to_owned(), Some(other_gateway(random))),
         24 => ("other-gateway.yaml".to_owned(), None),
+        // A server of another name has routes of its own.
+        25 => {
+            let number = random.u32(0..3);
+            let text = GATEWAY.replace("name: https,", &format!("name: https-{number},"));
+            ("00.yaml".to_owned(), Some(text))
+        }
         _ => ("mesh.yaml".to_owned(), Some(mesh(random))),
     }
 }
