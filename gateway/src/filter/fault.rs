@@ -25,17 +25,19 @@ impl Fault {
         }
     }
 
-    /// Waits if this request is to be delayed; the reply if it is to be aborted.
-    pub(crate) async fn on_request(&self, ctx: &mut Ctx<'_>) -> Option<Reply<'static>> {
-        let drawn = |share: u32| fastrand::u32(..MILLION) < share;
-        if let Some((duration, share)) = self.delay
-            && drawn(share)
-        {
+    /// How long this request is to wait.
+    pub(crate) fn delay(&self, ctx: &mut Ctx<'_>) -> Option<Duration> {
+        let (duration, share) = self.delay?;
+        is_drawn(share).then(|| {
             ctx.flags.add(Flags::DI);
-            tokio::time::sleep(duration).await;
-        }
+            duration
+        })
+    }
+
+    /// The reply if this request is to be aborted.
+    pub(crate) fn abort(&self, ctx: &mut Ctx<'_>) -> Option<Reply<'static>> {
         let (reply, share) = self.abort?;
-        if !drawn(share) {
+        if !is_drawn(share) {
             return None;
         }
         ctx.flags.add(Flags::FI);
@@ -45,4 +47,8 @@ impl Fault {
             ir::AbortReply::Grpc(status) => Reply { grpc_status: Some(status), ..Reply::new(200, BODY) },
         })
     }
+}
+
+fn is_drawn(per_million: u32) -> bool {
+    fastrand::u32(..MILLION) < per_million
 }

@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use crate::filter::cors::Verdict;
@@ -39,12 +40,17 @@ pub(crate) async fn forward<D: Downstream>(
 ) -> Handled {
     let destination = forward.draw();
     let body_read = framing == Framing::None;
-    if let Some(fault) = &forward.fault
-        && let Some(mut reply) = fault.on_request(ctx).await
-    {
-        reply.edits = Some(&*destination.edits);
-        reply::send(ctx, request, down, reply, body_read).await;
-        return Handled::Done;
+    if let Some(fault) = &forward.fault {
+        if let Some(delay) = fault.delay(ctx)
+            && is_gone_within(down, delay).await
+        {
+            return give_up(ctx, down);
+        }
+        if let Some(mut reply) = fault.abort(ctx) {
+            reply.edits = Some(&*destination.edits);
+            reply::send(ctx, request, down, reply, body_read).await;
+            return Handled::Done;
+        }
     }
     if let Some(cors) = &forward.cors {
         match cors.on_request(request) {
@@ -76,13 +82,26 @@ pub(crate) async fn forward<D: Downstream>(
             reply::fail(ctx, request, down, &failure, Some(&*destination.edits), upload.complete).await;
             Handled::Done
         }
-        Err(Stop::Gone) => {
-            ctx.flags.add(Flags::DC);
-            ctx.details = "downstream_remote_disconnect".into();
-            down.abort();
-            Handled::Done
-        }
+        Err(Stop::Gone) => give_up(ctx, down),
     }
+}
+
+/// Ends a request whose client is gone.
+fn give_up<D: Downstream>(ctx: &mut Ctx<'_>, down: &mut D) -> Handled {
+    ctx.flags.add(Flags::DC);
+    ctx.details = "downstream_remote_disconnect".into();
+    down.abort();
+    Handled::Done
+}
+
+/// Waits, unless the client goes away before the time is up.
+async fn is_gone_within<D: Downstream>(down: &mut D, delay: Duration) -> bool {
+    let mut pause = std::pin::pin!(tokio::time::sleep(delay));
+    poll_fn(|cx| match pause.as_mut().poll(cx) {
+        Poll::Ready(()) => Poll::Ready(false),
+        Poll::Pending => down.poll_gone(cx).map(|()| true),
+    })
+    .await
 }
 
 /// Why there is no response to pass on.

@@ -29,7 +29,7 @@ pub(crate) trait Downstream: Send {
     /// The next part of the request's body. After [`Piece::End`] not to be called again.
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<Piece<'_>, Gone>>;
 
-    /// Ready once the client has gone away, to be polled after the body's end.
+    /// Ready once the client has gone away. To be polled while nobody reads the body; what comes of it is kept.
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()>;
 
     /// An interim response (1xx).

@@ -88,3 +88,26 @@ async fn a_share_of_requests_fails() {
     // Six standard deviations around 150.
     assert!((86..215).contains(&failed), "{failed}");
 }
+
+#[tokio::test]
+async fn a_client_that_does_not_wait_for_the_delay_reaches_nobody() {
+    let alpha = Backend::start("alpha").await;
+    let rules = [
+        host_rule(
+            "late",
+            &format!("{{fault: {{delay: {{fixedDelay: 200ms, percentage: {{value: 100}}}}}}, {TO_ALPHA}}}"),
+        ),
+        host_rule("a", &format!("{{{TO_ALPHA}}}")),
+    ];
+    let edge = Edge::start(&[GATEWAY.to_owned(), file(&rules), alpha.service_entry()]).await;
+    let address = edge.port(8080).await;
+    let mut h1 = H1::connect(address).await.unwrap();
+    h1.send("GET / HTTP/1.1\r\nHost: late.test\r\n\r\n").await.unwrap();
+    let mut h2 = H2::connect(address).await.unwrap();
+    let (response, _) = h2.start("GET", "late.test", "/", &[], true).await.unwrap();
+    assert_eq!(h2.get("a.test", "/").await.unwrap().status, 200);
+    drop((h1, response));
+    // One that does wait and comes behind them.
+    assert_eq!(h2.get("late.test", "/").await.unwrap().status, 200);
+    assert_eq!(alpha.hits(), 2, "requests that nobody waits for were sent all the same");
+}
