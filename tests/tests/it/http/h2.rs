@@ -170,3 +170,18 @@ async fn the_preface_alone_makes_it_h2() {
     client.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
     assert!(matches!(client.reply(false).await.unwrap().status, 400 | 426));
 }
+
+#[tokio::test]
+async fn a_body_is_as_long_as_it_says_or_no_request() {
+    let (alpha, edge) = start().await;
+    let mut h2 = H2::connect(edge.port(8080).await).await.unwrap();
+    for (length, body) in [("5", "abc"), ("2", "abc")] {
+        let outcome = h2.request("POST", "shop.test", "/", &[("content-length", length)], Some(body)).await;
+        assert!(!matches!(&outcome, Ok(reply) if reply.status == 200), "{length}: {outcome:?}");
+    }
+    assert_eq!(alpha.completed(), 0);
+    let reply = h2.request("POST", "shop.test", "/", &[("content-length", "3")], Some("abc")).await.unwrap();
+    assert_eq!((reply.status, reply.seen()["body"].as_str()), (200, Some("abc")));
+    let reply = h2.request("HEAD", "shop.test", "/", &[("x-do", "big 1000")], None).await.unwrap();
+    assert_eq!((reply.status, reply.header("content-length"), reply.body.len()), (200, Some("1000"), 0));
+}

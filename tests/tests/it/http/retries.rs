@@ -144,3 +144,24 @@ async fn a_try_has_a_time_of_its_own() {
     let reply = client.get("alone.test", "/").await.unwrap();
     assert_eq!((reply.status, reply.text().as_str()), (504, "upstream request timeout"));
 }
+
+#[tokio::test]
+async fn a_body_too_large_to_keep_is_sent_once() {
+    // Closes when it has seen enough.
+    let raw = Raw::start(|_, mut peer| async move {
+        peer.request().await;
+        peer.body(1000).await;
+    })
+    .await;
+    let rule = "{retries: {attempts: 3, retryOn: reset}, route: [{destination: {host: raw}}]}";
+    let edge = Edge::start(&[GATEWAY.to_owned(), host_rule("a", rule), raw.service_entry("raw")]).await;
+    let mut client = H1::connect(edge.port(8080).await).await.unwrap();
+    let reply = client.request("POST", "a.test", "/", &[], Some(&"x".repeat(1000))).await.unwrap();
+    assert_eq!((reply.status, raw.requests()), (503, 4));
+    let mut client = H1::connect(edge.port(8080).await).await.unwrap();
+    client.send("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 10000000\r\n\r\n").await.unwrap();
+    // In one go, so that more than is kept was read when the upstream closes.
+    let _ = client.send(&"x".repeat(1_000_000)).await;
+    assert_eq!(client.reply(false).await.unwrap().status, 503);
+    assert!(raw.requests() < 8, "{}: more than one attempt for a body that is not kept", raw.requests());
+}

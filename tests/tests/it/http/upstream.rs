@@ -183,3 +183,29 @@ async fn a_client_that_goes_away_takes_its_request_along() {
     until("its end", async || (*going.borrow() == 3).then_some(())).await;
     assert_eq!(h2.get("nobody.test", "/").await.unwrap().status, 404);
 }
+
+#[tokio::test]
+async fn an_answer_to_half_a_body_counts() {
+    let raw = Raw::start(|_, mut peer| async move {
+        peer.request().await;
+        peer.say("HTTP/1.1 413 Content Too Large\r\ncontent-length: 3\r\nconnection: close\r\n\r\nbig").await;
+        // Reads no more, and does not close either.
+        tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+        drop(peer);
+    })
+    .await;
+    let edge = edge(&raw).await;
+    let address = edge.port(8080).await;
+    let mut h1 = H1::connect(address).await.unwrap();
+    h1.send("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 50000000\r\n\r\n").await.unwrap();
+    h1.send(&"x".repeat(100_000)).await.unwrap();
+    let reply = h1.reply(false).await.unwrap();
+    assert_eq!((reply.status, reply.text().as_str()), (413, "big"));
+    // What is left of the body cannot be told from a request.
+    assert!(h1.is_closed().await.unwrap());
+    let mut h2 = H2::connect(address).await.unwrap();
+    let (response, mut stream) = h2.start("POST", "a.test", "/", &[], false).await.unwrap();
+    stream.send_data(bytes::Bytes::from(vec![b'x'; 10_000]), false).unwrap();
+    let mut answering = H2::head(response).await.unwrap();
+    assert_eq!((answering.reply.status, answering.piece().await.unwrap().unwrap()), (413, "big".into()));
+}

@@ -156,3 +156,22 @@ async fn what_clients_send_cannot_forge_a_line() {
     assert_eq!(h2.get("direct.test", "/").await.unwrap().status, 200);
     assert_eq!(log.lines(2).await, ["tab\\x09here", "-"]);
 }
+
+#[tokio::test]
+async fn a_client_that_went_away_is_logged_without_status() {
+    let log = AccessLog::new();
+    let alpha = Backend::start("alpha").await;
+    let mesh =
+        log.mesh_config("accessLogFormat: '%RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %BYTES_SENT%'");
+    let edge = Edge::start(&[GATEWAY.to_owned(), rules(), alpha.service_entry(), mesh]).await;
+    let mut client = H1::connect(edge.port(8080).await).await.unwrap();
+    client.send("GET / HTTP/1.1\r\nHost: a.test\r\nx-do: sleep 5000\r\n\r\n").await.unwrap();
+    sluice_tests::until("the request upstream", async || (alpha.hits() == 1).then_some(())).await;
+    drop(client);
+    assert_eq!(log.lines(1).await, ["0 DC downstream_remote_disconnect 0"]);
+    let mut h2 = H2::connect(edge.port(8080).await).await.unwrap();
+    let (response, _) = h2.start("GET", "a.test", "/", &[("x-do", "sleep 5000")], true).await.unwrap();
+    sluice_tests::until("the request upstream", async || (alpha.hits() == 2).then_some(())).await;
+    drop(response);
+    assert_eq!(log.lines(2).await[1], "0 DC downstream_remote_disconnect 0");
+}
