@@ -21,7 +21,7 @@ fn one<'a>(random: &mut fastrand::Rng, of: &[&'a str]) -> &'a str {
 
 const HOSTS: &[&str] = &["a.test", "b.test", "'*.test'", "'*.a.test'", "'*'", "x.a.test"];
 const PATHS: &[&str] =
-    &["/", "/a", "/a/", "/a/b", "/ab", "/b", "/A/b", "/a/b/c", "/b/%61", "/a/../b", "/a//b", "/%2e/a"];
+    &["/", "/a", "/a/", "/a/b", "/ab", "/b", "/A/b", "/a/b/c", "/b/%61", "/a/../b", "/a//b", "/%2e/a", "/a%00b"];
 
 fn string_match(random: &mut fastrand::Rng, values: &[&str]) -> String {
     let value = one(random, values);
@@ -138,7 +138,8 @@ struct Asked {
     authority: String,
     target: String,
     headers: Vec<(String, String)>,
-    secure: bool,
+    /// 8080 in plaintext, 8081 redirecting, 8443 over TLS.
+    port: u16,
 }
 
 fn request(random: &mut fastrand::Rng) -> Asked {
@@ -156,7 +157,7 @@ fn request(random: &mut fastrand::Rng) -> Asked {
         authority: format!("{host}{port}"),
         target: format!("{}{query}", one(random, PATHS)),
         headers,
-        secure: random.bool(),
+        port: [8080, 8081, 8443, 8443, 8080][random.usize(0..5)],
     }
 }
 
@@ -170,11 +171,11 @@ fn compiled(edge: &Edge) -> std::sync::Arc<Table> {
 }
 
 fn explained(table: &Table, asked: &Asked) -> Explanation {
-    let port = if asked.secure { "_8443" } else { "_8080" };
-    let listener = table.listeners().find(|listener| listener.name.as_str().ends_with(port)).unwrap();
+    let port = format!("_{}", asked.port);
+    let listener = table.listeners().find(|listener| listener.name.as_str().ends_with(&port)).unwrap();
     let question = Question {
         method: asked.method,
-        scheme: if asked.secure { "https" } else { "http" },
+        scheme: if asked.port == 8443 { "https" } else { "http" },
         authority: &asked.authority,
         target: &asked.target,
         headers: &asked.headers,
@@ -233,6 +234,7 @@ spec:
   selector: {istio: ingressgateway}
   servers:
   - {port: {number: 8080, name: http, protocol: HTTP}, hosts: ['*']}
+  - {port: {number: 8081, name: away, protocol: HTTP}, hosts: [a.test, '*.a.test', 'shop/*'], tls: {httpsRedirect: true}}
   - {port: {number: 8443, name: one, protocol: HTTPS}, hosts: [a.test, 'shop/*.a.test'], tls: {mode: SIMPLE, credentialName: a}}
   - {port: {number: 8443, name: two, protocol: HTTPS}, hosts: ['*.test'], tls: {mode: SIMPLE, credentialName: a}}
 ";
@@ -243,7 +245,7 @@ spec:
         beta.service_entry(),
     ])
     .await;
-    let (plain, secure) = (edge.port(8080).await, edge.port(8443).await);
+    let (plain, redirecting, secure) = (edge.port(8080).await, edge.port(8081).await, edge.port(8443).await);
     let mut kinds = std::collections::BTreeMap::<&str, usize>::new();
     for seed in 0..CONFIGURATIONS {
         let mut random = fastrand::Rng::with_seed(seed);
@@ -258,9 +260,12 @@ spec:
             let explanation = explained(&table, &asked);
             let headers: Vec<_> = asked.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
             let host = asked.authority.split(':').next().unwrap_or_default();
-            let reply = if asked.secure {
+            let reply = if asked.port == 8443 {
                 // The handshake is part of the question.
                 let mut client = H1::connect_tls(secure, host, pki.client(&[])).await.unwrap();
+                client.request(asked.method, &asked.authority, &asked.target, &headers, None).await
+            } else if asked.port == 8081 {
+                let mut client = H1::connect(redirecting).await.unwrap();
                 client.request(asked.method, &asked.authority, &asked.target, &headers, None).await
             } else if number % 2 == 0 {
                 h1.request(asked.method, &asked.authority, &asked.target, &headers, None).await
@@ -268,19 +273,23 @@ spec:
                 h2.request(asked.method, &asked.authority, &asked.target, &headers, None).await
             }
             .unwrap();
+            if reply.header("connection") == Some("close") {
+                h1 = H1::connect(plain).await.unwrap();
+            }
             let kind = match &explanation.verdict {
                 Verdict::NoRoute => "no route",
                 Verdict::Route(Outcome::Redirect { .. }) => "redirect",
                 Verdict::Route(Outcome::DirectResponse { .. }) => "direct response",
                 Verdict::Route(Outcome::Forward(_)) => "forward",
-                Verdict::Refused { .. } | Verdict::HttpsRedirect { .. } => "refused",
+                Verdict::Refused { .. } => "refused",
+                Verdict::HttpsRedirect { .. } => "https redirect",
                 Verdict::HandshakeClosed(_) | Verdict::NoChain | Verdict::Tcp => "no chain",
             };
             *kinds.entry(kind).or_default() += 1;
             if let Err(said) = agrees(&table, &explanation, &reply) {
-                let Asked { method, authority, target, headers, secure } = asked;
+                let Asked { method, authority, target, headers, port } = asked;
                 panic!(
-                    "seed {seed}, request {number}: {method} {authority} {target} {headers:?} TLS {secure}\nsaid {said}\n\
+                    "seed {seed}, request {number}: {method} {authority} {target} {headers:?} on {port}\nsaid {said}\n\
                      got {} {:?} {}\n{text}",
                     reply.status,
                     reply.headers,
@@ -290,7 +299,7 @@ spec:
         }
     }
     println!("{kinds:?}");
-    for kind in ["no route", "redirect", "direct response", "forward"] {
+    for kind in ["no route", "redirect", "direct response", "forward", "refused", "https redirect"] {
         assert!(kinds.get(kind).is_some_and(|count| *count > 50), "hardly any {kind}: {kinds:?}");
     }
 }
