@@ -27,7 +27,7 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// How much of an unwanted body is read, and for how long, so that the client gets to see the reply (H1-11).
 const LINGER_BYTES: usize = 64 * 1024;
 const LINGER: Duration = Duration::from_secs(1);
-/// How long a connection that was accepted while the proxy was about to end may take to send its first request.
+/// How long an idle connection that is to be closed is kept for a request that may be on its way already.
 const GRACE: Duration = Duration::from_secs(1);
 /// Pipelined bytes held while a request is being answered.
 const MAX_PIPELINED: usize = 64 * 1024;
@@ -166,7 +166,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Server<IO> {
         let idle_since = Instant::now();
         let scheme = self.connection.scheme();
         let mut head_deadline: Option<Pin<Box<Sleep>>> = None;
-        // Once the connection is to be closed: until when its first request may still come.
+        // Once the connection is to be closed: until when a request may still come.
         let mut grace: Option<Instant> = None;
         poll_fn(|cx| {
             loop {
@@ -201,9 +201,6 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Server<IO> {
                     Poll::Pending => {}
                 }
                 if grace.is_none() && self.is_closing(cx) {
-                    if !first {
-                        return Poll::Ready(Next::Closed);
-                    }
                     let until = Instant::now() + GRACE;
                     grace = Some(until);
                     self.idle.as_mut().reset(until);
