@@ -54,7 +54,7 @@ layers: ## which crate may link what
 charts: ## the Helm charts
 	@dev/charts.sh
 
-bench: ## micro benchmarks: router, compile, translate
+bench: ## router, compile, translate, and the time from a save to the first request that sees it
 	cargo bench --locked -p sluice-benches
 
 bench-peers: ## the gateway beside nginx, HAProxy and Envoy; BENCH='--suites h1 --rounds 3' passes options

@@ -21,6 +21,8 @@ pub(crate) struct Clusters {
     free: Vec<ClusterId>,
     slots: Vec<Option<Arc<Cluster>>>,
     resolved: HashMap<String, Vec<IpAddr>>,
+    /// The clusters whose endpoints may have names: few, so that nobody looks through all of them.
+    resolving: HashMap<ir::ClusterName, Duration>,
 }
 
 impl Clusters {
@@ -54,6 +56,10 @@ impl Clusters {
     }
 
     pub(crate) fn set_config(&mut self, config: Option<ir::Cluster>, name: &ir::ClusterName, metrics: &Arc<Metrics>) {
+        match config.as_ref().map(|config| config.discovery) {
+            Some(ir::Discovery::Dns { refresh, .. }) => self.resolving.insert(name.clone(), refresh),
+            Some(ir::Discovery::Listed) | None => self.resolving.remove(name),
+        };
         match config {
             Some(config) => self.configs.insert(name.clone(), Arc::new(config)),
             None => self.configs.remove(name),
@@ -92,14 +98,10 @@ impl Clusters {
     /// Every name that endpoints have, with how often it is to be asked for.
     pub(crate) fn names(&self) -> HashMap<String, Duration> {
         let mut all = HashMap::new();
-        for (cluster, config) in &self.configs {
-            let (ir::Discovery::Dns { refresh, .. }, Some(endpoints)) = (config.discovery, self.endpoints.get(cluster))
-            else {
-                continue;
-            };
-            for name in names(endpoints) {
-                let known = all.entry(name.to_owned()).or_insert(refresh);
-                *known = refresh.min(*known);
+        for (cluster, refresh) in &self.resolving {
+            for name in self.endpoints.get(cluster).into_iter().flat_map(|endpoints| names(endpoints)) {
+                let known = all.entry(name.to_owned()).or_insert(*refresh);
+                *known = (*refresh).min(*known);
             }
         }
         all
