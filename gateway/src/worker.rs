@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::listener::accept;
+use crate::listener::claim::Claim;
 use crate::table::Table;
 use crate::telemetry::access_log::Lines;
 use crate::telemetry::metrics::{ClusterMetrics, Metrics};
@@ -77,6 +78,8 @@ pub(crate) struct Serve {
     pub(crate) name: ir::ListenerName,
     pub(crate) socket: Socket,
     pub(crate) stop: Stop,
+    /// Kept until the socket is closed, so that a port that comes back at once is known to be our own.
+    pub(crate) claim: Option<Arc<Claim>>,
 }
 
 /// The end of a listener's life, in two steps.

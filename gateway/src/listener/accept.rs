@@ -26,7 +26,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// Accepts until the listener is stopped. Connections already in the socket's queue are still served.
 pub(crate) async fn run(worker: Arc<Worker>, serve: Serve) {
-    let Serve { name, socket, stop } = serve;
+    // The claim goes last: when it is gone, so are all sockets.
+    let Serve { name, socket, stop, claim: _claim } = serve;
     match socket {
         Socket::Tcp(socket) => match TcpListener::from_std(socket) {
             Ok(socket) => tcp_loop(&worker, &name, socket, &stop).await,

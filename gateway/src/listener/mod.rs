@@ -1,6 +1,6 @@
 //! Sockets that clients connect to: they come and go while the proxy runs.
 
 pub(crate) mod accept;
-mod claim;
+pub(crate) mod claim;
 pub(crate) mod reconcile;
 pub(crate) mod sniff;

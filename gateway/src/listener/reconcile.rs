@@ -1,11 +1,11 @@
 //! Binds what the table wants and lets go of what it no longer wants.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockAddr, Type};
@@ -61,8 +61,8 @@ pub(crate) struct Listeners {
     shared: Arc<Shared>,
     bound: HashMap<ir::ListenerName, Bound>,
     failed: HashMap<ir::ListenerName, String>,
-    /// By port.
-    claims: HashMap<u16, Claim>,
+    /// By port; held by who serves its sockets.
+    claims: HashMap<u16, Weak<Claim>>,
 }
 
 impl Listeners {
@@ -104,8 +104,7 @@ impl Listeners {
                 events.push(ListenerEvent::Closed { name });
             }
         }
-        let used: HashSet<u16> = self.bound.values().filter_map(|it| Some(it.address?.port())).collect();
-        self.claims.retain(|port, _| used.contains(port));
+        self.claims.retain(|_, claim| claim.strong_count() > 0);
         self.failed.retain(|name, _| table.listener(name).is_some());
         let mut wanted: Vec<_> = table.listeners().filter(|it| !self.bound.contains_key(&it.name)).collect();
         wanted.sort_by(|a, b| a.name.cmp(&b.name));
@@ -120,7 +119,7 @@ impl Listeners {
         let opened = match bind {
             ir::Bind::Unix(path) => unix(path).map(|socket| {
                 // One queue: a unix socket cannot be bound more than once.
-                let serve = Serve { name: name.clone(), socket: Socket::Unix(socket), stop: stop.clone() };
+                let serve = Serve { name: name.clone(), socket: Socket::Unix(socket), stop: stop.clone(), claim: None };
                 workers.first().map(|worker| worker.serve(serve));
                 (path.display().to_string(), None, None)
             }),
@@ -162,7 +161,7 @@ impl Listeners {
         stop: &Stop,
     ) -> io::Result<(String, Option<SocketAddr>, Option<u16>)> {
         let asked = self.binding.port_map.get(&port).copied().unwrap_or(port);
-        let (sockets, moved_from) = match self.bind_all(ip, asked, workers.len()) {
+        let ((sockets, claim), moved_from) = match self.bind_all(ip, asked, workers.len()) {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                 let moved = self.binding.move_privileged_by.and_then(|by| asked.checked_add(by)).ok_or(error)?;
                 (self.bind_all(ip, moved, workers.len())?, Some(port))
@@ -171,21 +170,27 @@ impl Listeners {
         };
         let local = sockets.first().and_then(|socket| socket.local_addr().ok());
         for (worker, socket) in workers.iter().zip(sockets) {
-            worker.serve(Serve { name: name.clone(), socket: Socket::Tcp(socket), stop: stop.clone() });
+            let (socket, stop, claim) = (Socket::Tcp(socket), stop.clone(), claim.clone());
+            worker.serve(Serve { name: name.clone(), socket, stop, claim });
         }
         let shown = local.map_or_else(String::new, |local| local.to_string());
         Ok((shown, local, moved_from))
     }
 
     /// One socket per worker, all on the same port, so that the kernel spreads connections; nobody else's is there.
-    fn bind_all(&mut self, ip: IpAddr, port: u16, count: usize) -> io::Result<Vec<TcpListener>> {
-        // A port of our own on another address is no stranger's.
-        if port != 0 && !self.claims.contains_key(&port) {
-            let claim = Claim::port(port)?;
-            // Programs of other kinds are found out by asking for the port alone.
-            drop(bind(ip, port, false)?);
-            self.claims.insert(port, claim);
-        }
+    fn bind_all(&mut self, ip: IpAddr, port: u16, count: usize) -> io::Result<(Vec<TcpListener>, Option<Arc<Claim>>)> {
+        let claim = match self.claims.get(&port).and_then(Weak::upgrade) {
+            // Ours already: on another address, or about to be closed.
+            Some(claim) => Some(claim),
+            None if port == 0 => None,
+            None => {
+                let claim = Arc::new(Claim::port(port)?);
+                // Programs of other kinds are found out by asking for the port alone.
+                drop(bind(ip, port, false)?);
+                self.claims.insert(port, Arc::downgrade(&claim));
+                Some(claim)
+            }
+        };
         let mut sockets: Vec<TcpListener> = Vec::with_capacity(count);
         let mut port = port;
         for _ in 0..count.max(1) {
@@ -193,7 +198,7 @@ impl Listeners {
             port = socket.local_addr()?.port();
             sockets.push(socket);
         }
-        Ok(sockets)
+        Ok((sockets, claim))
     }
 }
 

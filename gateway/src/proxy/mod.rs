@@ -117,3 +117,101 @@ async fn serve<D: Downstream>(ctx: &mut Ctx<'_>, request: &mut RequestHead, fram
         Action::Forward(forward) => forward::forward(ctx, request, framing, down, forward).await,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+    use std::net::SocketAddr;
+    use std::task::{Context, Poll};
+
+    use super::*;
+    use crate::proxy::head::ResponseHead;
+    use crate::proxy::stream::{Gone, Piece};
+    use crate::table::TableId;
+    use crate::telemetry::metrics::Metrics;
+    use crate::upstream::Upstreams;
+    use crate::worker::{Shared, Stop, Worker};
+
+    /// Panics when it is first asked to do `at`.
+    struct Trap {
+        at: &'static str,
+        statuses: Vec<u16>,
+        aborted: bool,
+    }
+
+    impl Trap {
+        fn step(&mut self, name: &str) {
+            if self.at == name {
+                self.at = "";
+                panic!("a bug in {name}");
+            }
+        }
+    }
+
+    impl Downstream for Trap {
+        fn poll_body(&mut self, _: &mut Context<'_>) -> Poll<Result<Piece<'_>, Gone>> {
+            Poll::Ready(Ok(Piece::End(None)))
+        }
+
+        fn poll_gone(&mut self, _: &mut Context<'_>) -> Poll<()> {
+            Poll::Pending
+        }
+
+        fn send_interim(&mut self, _: &ResponseHead) {}
+
+        fn send_switch(&mut self, _: &ResponseHead) {}
+
+        fn send_head(&mut self, head: &ResponseHead, _: Framing) -> Result<(), Gone> {
+            self.step("send_head");
+            self.statuses.push(head.status);
+            Ok(())
+        }
+
+        fn poll_room(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Gone>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn send_data(&mut self, _: &[u8]) {}
+
+        fn finish(&mut self, _: Option<&Fields>) {}
+
+        fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Gone>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn close_after(&mut self) {
+            self.step("close_after");
+        }
+
+        fn abort(&mut self) {
+            self.aborted = true;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_answered_or_cut_and_counted() {
+        let metrics = Arc::new(Metrics::new());
+        let shared = Arc::new(Shared::new(Arc::clone(&metrics), String::new(), HashMap::new()));
+        let here = SocketAddr::from(([127, 0, 0, 1], 1));
+        let connection = Arc::new(Connection {
+            stop: Stop::new(&shared),
+            listener: "test".into(),
+            worker: Arc::new(Worker { shared, upstream: Upstreams::new(), lines: Arc::default() }),
+            limits: Arc::default(),
+            tls: None,
+            peer: here,
+            peer_text: "127.0.0.1".into(),
+            local: here,
+            table: TableId(0),
+        });
+        for (count, (at, statuses, aborted)) in
+            [("close_after", &[500][..], false), ("send_head", &[], true)].into_iter().enumerate()
+        {
+            let mut down = Trap { at, statuses: Vec::new(), aborted: false };
+            let request = RequestHead::new(Protocol::Http11, Fields::default(), b"POST", b"http", b"a", b"/");
+            handle(&connection, request, Framing::Length(3), &mut down).await;
+            assert_eq!((&*down.statuses, down.aborted), (statuses, aborted), "{at}");
+            assert_eq!(metrics.panics.get(), count as u64 + 1);
+        }
+    }
+}

@@ -12,13 +12,13 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
 use crate::proxy::connection::Connection;
-use crate::proxy::handle;
 use crate::proxy::head::{Fields, Protocol, RequestHead, ResponseHead};
-use crate::proxy::http1::parse::Framing;
+use crate::proxy::http1::parse::{Framing, Refusal};
 use crate::proxy::http2::rewind::Rewind;
 use crate::proxy::http2::sender::Sender;
 use crate::proxy::http2::{fields_of, fields_to_map};
 use crate::proxy::stream::{Downstream, Gone, Piece};
+use crate::proxy::{handle, refuse};
 
 /// Windows and floods (docs/security.md, "HTTP/2").
 const STREAM_WINDOW: u32 = 64 * 1024;
@@ -87,11 +87,6 @@ where
 
 async fn stream(connection: Arc<Connection>, request: Request<RecvStream>, respond: SendResponse<Bytes>) {
     let (parts, body) = request.into_parts();
-    let Some(head) = head_of(&parts, connection.limits().max_header_fields) else {
-        let mut respond = respond;
-        respond.send_reset(Reason::PROTOCOL_ERROR);
-        return;
-    };
     let framing = if body.is_end_stream() {
         Framing::None
     } else {
@@ -101,15 +96,21 @@ async fn stream(connection: Arc<Connection>, request: Request<RecvStream>, respo
         }
     };
     let mut stream = Stream { body, respond, sender: Sender::new(None), chunk: Bytes::new() };
-    let _ = handle(&connection, head, framing, &mut stream).await;
+    if parts.headers.len() > connection.limits().max_header_fields {
+        return refuse(&connection, Refusal::TooLarge, &mut stream).await;
+    }
+    match head_of(&parts) {
+        Some(head) => {
+            // HTTP/2 switches no protocols, so nothing is left to do for the connection.
+            let _ = handle(&connection, head, framing, &mut stream).await;
+        }
+        None => stream.respond.send_reset(Reason::PROTOCOL_ERROR),
+    }
 }
 
 /// The request head in our own form; `None` for what is no request to a gateway.
-fn head_of(parts: &http::request::Parts, max_fields: usize) -> Option<RequestHead> {
+fn head_of(parts: &http::request::Parts) -> Option<RequestHead> {
     let mut fields = Fields::with_capacity(512, parts.headers.len() + 12);
-    if parts.headers.len() > max_fields {
-        return None;
-    }
     let mut cookie: Vec<u8> = Vec::new();
     for (name, value) in &parts.headers {
         match name.as_str() {

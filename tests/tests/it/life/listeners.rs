@@ -95,3 +95,18 @@ async fn plaintext_and_tls_can_share_a_port() {
     let mut h2 = H2::connect(address).await.unwrap();
     assert_eq!(h2.get("a.test", "/").await.unwrap().status, 299);
 }
+
+#[tokio::test]
+async fn a_port_that_comes_back_at_once_is_bound_at_once() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let gateway = GATEWAY.replace("8080", &port.to_string());
+    let mut edge = Edge::start(&[gateway.clone(), host_rule("a", "{directResponse: {status: 299}}")]).await;
+    for round in 0..20 {
+        edge.save("00.yaml", "").await;
+        assert!(!edge.has_port(port).await, "{round}");
+        edge.save("00.yaml", &gateway).await;
+        assert!(edge.has_port(port).await, "{round}");
+        let mut client = H1::connect(edge.port(port).await).await.unwrap();
+        assert_eq!(client.get("a.test", "/").await.unwrap().status, 299, "{round}");
+    }
+}
