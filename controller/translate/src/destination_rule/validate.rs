@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use crds::{
-    ClientTlsMode, ClientTlsSettings, DestinationRule, PortTrafficPolicy, ProxyProtocol, RetryBudget, Subset,
-    TrafficPolicy, TunnelSettings,
+    ClientTlsMode, ClientTlsSettings, ConnectionPoolSettings, DestinationRule, LoadBalancerSettings, OutlierDetection,
+    PortTrafficPolicy, ProxyProtocol, RetryBudget, Subset, TrafficPolicy, TunnelSettings,
 };
 
 use super::balancer;
@@ -75,18 +75,8 @@ fn validate_policy(policy: &TrafficPolicy, at: &mut Scope<'_>) {
         at.missing("a traffic policy must have at least one field");
         return;
     }
-    if let Some(settings) = load_balancer {
-        balancer::validate(settings, outlier_detection.is_some(), &mut at.field("loadBalancer"));
-    }
-    if let Some(pool) = connection_pool {
-        validate_connection_pool(pool, &mut at.field("connectionPool"));
-    }
-    if let Some(outlier) = outlier_detection {
-        validate_outlier(outlier, &mut at.field("outlierDetection"));
-    }
-    if let Some(tls) = tls {
-        validate_tls(tls, &mut at.field("tls"));
-    }
+    let blocks = Blocks { load_balancer, connection_pool, outlier_detection, tls };
+    blocks.validate(at);
     for (index, entry) in port_level_settings.iter().enumerate() {
         validate_port(entry, &mut at.item("portLevelSettings", index));
     }
@@ -123,6 +113,32 @@ fn validate_policy(policy: &TrafficPolicy, at: &mut Scope<'_>) {
     }
 }
 
+/// The blocks that a policy and its entry for a port have in common.
+struct Blocks<'a> {
+    load_balancer: &'a Option<LoadBalancerSettings>,
+    connection_pool: &'a Option<ConnectionPoolSettings>,
+    outlier_detection: &'a Option<OutlierDetection>,
+    tls: &'a Option<ClientTlsSettings>,
+}
+
+impl Blocks<'_> {
+    fn validate(&self, at: &mut Scope<'_>) {
+        let Self { load_balancer, connection_pool, outlier_detection, tls } = self;
+        if let Some(settings) = load_balancer {
+            balancer::validate(settings, outlier_detection.is_some(), &mut at.field("loadBalancer"));
+        }
+        if let Some(pool) = connection_pool {
+            validate_connection_pool(pool, &mut at.field("connectionPool"));
+        }
+        if let Some(outlier) = outlier_detection {
+            validate_outlier(outlier, &mut at.field("outlierDetection"));
+        }
+        if let Some(tls) = tls {
+            validate_tls(tls, &mut at.field("tls"));
+        }
+    }
+}
+
 fn validate_port(entry: &PortTrafficPolicy, at: &mut Scope<'_>) {
     let PortTrafficPolicy { port, load_balancer, connection_pool, outlier_detection, tls } = entry;
     match port {
@@ -132,18 +148,8 @@ fn validate_port(entry: &PortTrafficPolicy, at: &mut Scope<'_>) {
     if load_balancer.is_none() && connection_pool.is_none() && outlier_detection.is_none() && tls.is_none() {
         at.missing("a port entry must have at least one policy");
     }
-    if let Some(settings) = load_balancer {
-        balancer::validate(settings, outlier_detection.is_some(), &mut at.field("loadBalancer"));
-    }
-    if let Some(pool) = connection_pool {
-        validate_connection_pool(pool, &mut at.field("connectionPool"));
-    }
-    if let Some(outlier) = outlier_detection {
-        validate_outlier(outlier, &mut at.field("outlierDetection"));
-    }
-    if let Some(tls) = tls {
-        validate_tls(tls, &mut at.field("tls"));
-    }
+    let blocks = Blocks { load_balancer, connection_pool, outlier_detection, tls };
+    blocks.validate(at);
 }
 
 fn validate_tls(tls: &ClientTlsSettings, at: &mut Scope<'_>) {
