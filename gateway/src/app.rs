@@ -176,7 +176,7 @@ pub async fn start(config: Config) -> Result<Gateway, StartError> {
         path: Box::new(move || table.table.load().settings().access_log.as_ref().map(|log| log.path.clone())),
         metrics: Arc::clone(&metrics),
     };
-    std::thread::Builder::new()
+    let writing = std::thread::Builder::new()
         .name("access-log".to_owned())
         .spawn(move || writer.run(&writer_stopped))
         .map_err(StartError::Thread)?;
@@ -185,7 +185,10 @@ pub async fn start(config: Config) -> Result<Gateway, StartError> {
         control.run(received).await;
         // The last lines are written before anybody is told that all is over.
         drop(stop_writer);
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        if !matches!(tokio::task::spawn_blocking(move || writing.join()).await, Ok(Ok(()))) {
+            warn!("the access log's writer did not end in order");
+        }
+        // Nobody may be waiting for it.
         let _ = finish.send(true);
     });
     Ok(Gateway { addresses, ..gateway })
