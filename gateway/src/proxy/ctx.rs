@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use crate::filter::cors::Allowed;
 use crate::proxy::connection::Connection;
@@ -26,15 +26,13 @@ pub(crate) struct Ctx<'c> {
     pub(crate) attempts: u32,
     pub(crate) flags: Flags,
     pub(crate) details: Cow<'static, str>,
-    pub(crate) transport_failure: Option<&'static str>,
+    /// Why the last attempt got no connection, as Envoy puts it.
+    pub(crate) transport_failure: Cow<'static, str>,
     /// 0 until the head of the final response went out.
     pub(crate) status: u16,
     pub(crate) grpc_status: Option<u16>,
-    pub(crate) service_time: Option<Duration>,
     pub(crate) bytes_received: u64,
     pub(crate) bytes_sent: u64,
-    pub(crate) request_size: u64,
-    pub(crate) response_size: u64,
     pub(crate) grpc: bool,
     /// The origin that the response is to be shown to.
     pub(crate) cors: Option<Allowed>,
@@ -58,14 +56,11 @@ impl<'c> Ctx<'c> {
             attempts: 0,
             flags: Flags::NONE,
             details: Cow::Borrowed(""),
-            transport_failure: None,
+            transport_failure: Cow::Borrowed(""),
             status: 0,
             grpc_status: None,
-            service_time: None,
             bytes_received: 0,
             bytes_sent: 0,
-            request_size: 0,
-            response_size: 0,
             grpc: false,
             cors: None,
             response: None,
@@ -76,7 +71,6 @@ impl<'c> Ctx<'c> {
     /// Notes the head that is being sent.
     pub(crate) fn responding(&mut self, head: &ResponseHead) {
         self.status = head.status;
-        self.response_size += head.fields.wire_size();
         if self.table.settings().access_log.is_some() {
             self.response = Some(head.clone());
         }

@@ -152,6 +152,7 @@ async fn attempts<D: Downstream>(
         let failure = match connected {
             Ok(connected) => {
                 reused = connected.reused;
+                ctx.transport_failure = "".into();
                 if ctx.table.settings().access_log.is_some() {
                     ctx.upstream_local = connected.transport.local_address();
                 }
@@ -160,11 +161,8 @@ async fn attempts<D: Downstream>(
                 let begun = begin(connected, request, framing, upgrade);
                 match exchange_heads(down, begun, upload, total, &mut per_try).await {
                     Ok((head, framing, exchange)) => {
-                        let again = retries_left > 0
-                            && upload.can_replay()
-                            && policy.is_some_and(|policy| retry::covers_response(&policy.on, &head));
                         let covered = policy.is_some_and(|policy| retry::covers_response(&policy.on, &head));
-                        if !again {
+                        if !covered || retries_left == 0 || !upload.can_replay() {
                             if covered {
                                 ctx.flags.add(Flags::URX);
                             }
@@ -185,7 +183,12 @@ async fn attempts<D: Downstream>(
                     Err(AttemptError::PerTryTimeout) => Some(Failure::PerTryTimeout),
                 }
             }
-            Err(failure) => Some(failure),
+            Err(failure) => {
+                if let Failure::ConnectFailed { reason } = failure {
+                    ctx.transport_failure = format!("delayed_connect_error:_{reason}").into();
+                }
+                Some(failure)
+            }
         };
         drop(busy);
 
@@ -267,13 +270,10 @@ async fn relay<D: Downstream>(
 ) -> Handled {
     let Answered { mut head, framing, mut exchange, busy, started } = answered;
     let switch = head.status == 101;
-    ctx.service_time = Some(started.elapsed());
+    let millis = started.elapsed().as_millis();
     ctx.details = "via_upstream".into();
     clean_response(&mut head);
-    if let Some(time) = ctx.service_time {
-        let millis = itoa::Buffer::new().format(time.as_millis()).to_owned();
-        head.fields.set(b"x-envoy-upstream-service-time", millis.as_bytes());
-    }
+    head.fields.set(b"x-envoy-upstream-service-time", itoa::Buffer::new().format(millis).as_bytes());
     ctx.status = head.status;
     headers::apply_response(&destination.edits.response, &mut head, request, ctx);
     if let Some(allowed) = &ctx.cors {

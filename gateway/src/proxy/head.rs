@@ -16,10 +16,6 @@ impl Span {
     fn range(self) -> Range<usize> {
         self.start as usize..self.end as usize
     }
-
-    pub(crate) fn len(self) -> usize {
-        (self.end - self.start) as usize
-    }
 }
 
 /// Fields that the proxy itself looks at, so that a look-up compares one byte.
@@ -207,11 +203,6 @@ impl Fields {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (FieldId, &[u8], &[u8])> {
         self.list.iter().map(|field| (field.id, self.text(field.name), self.text(field.value)))
-    }
-
-    /// Bytes of names and values, as access logs and metrics count them.
-    pub(crate) fn wire_size(&self) -> u64 {
-        self.list.iter().map(|field| (field.name.len() + field.value.len() + 4) as u64).sum()
     }
 }
 

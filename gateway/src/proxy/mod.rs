@@ -48,7 +48,6 @@ pub(crate) async fn handle<D: Downstream>(
     down: &mut D,
 ) -> Handled {
     let mut ctx = Ctx::new(connection);
-    ctx.request_size = request.fields.wire_size();
     ctx.grpc = request.is_grpc();
     // A panic ends this request and no other (docs/security.md, R-18).
     let served = AssertUnwindSafe(serve(&mut ctx, &mut request, framing, down)).catch_unwind().await;

@@ -68,7 +68,7 @@ pub(crate) fn write(operator: &Operator, source: &Source<'_>, out: &mut Vec<u8>)
             let _ = write!(out, "{}", ctx.flags);
         }
         Operator::UpstreamTransportFailureReason => {
-            out.extend_from_slice(ctx.transport_failure.unwrap_or_default().as_bytes());
+            out.extend_from_slice(ctx.transport_failure.as_bytes());
         }
         Operator::BytesReceived => number(ctx.bytes_received, out),
         Operator::BytesSent => number(ctx.bytes_sent, out),

@@ -3,6 +3,7 @@
 use sluice_tests::client::H2;
 use sluice_tests::edge::{GATEWAY, file, host_rule};
 use sluice_tests::pki::Pki;
+use sluice_tests::raw::Refusing;
 use sluice_tests::{AccessLog, Backend, Edge, H1};
 
 fn rules() -> String {
@@ -174,4 +175,23 @@ async fn a_client_that_went_away_is_logged_without_status() {
     sluice_tests::until("the request upstream", async || (alpha.hits() == 2).then_some(())).await;
     drop(response);
     assert_eq!(log.lines(2).await[1], "0 DC downstream_remote_disconnect 0");
+}
+
+#[tokio::test]
+async fn a_refused_connection_is_named() {
+    let log = AccessLog::new();
+    let refusing = Refusing::new();
+    let edge = Edge::start(&[
+        GATEWAY.to_owned(),
+        rules(),
+        sluice_tests::backend::service_entry("alpha", &[(refusing.port, "")]),
+        log.mesh_config(""),
+    ])
+    .await;
+    let mut client = H1::connect(edge.port(8080).await).await.unwrap();
+    assert_eq!(client.get("a.test", "/x").await.unwrap().status, 503);
+    let line = log.lines(1).await.remove(0);
+    let got = parts(&line);
+    assert_eq!((&*got[2], &*got[3]), ("503", "URX,UF"), "{line}");
+    assert_eq!(got[6], "delayed_connect_error:_Connection_refused", "{line}");
 }
