@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crds::ObjectKey;
 use ir::{Key, Resource};
 
 use crate::translator::Update;
@@ -15,12 +16,16 @@ pub(crate) struct Step {
     pub(crate) removed: BTreeSet<Key>,
     pub(crate) units_run: usize,
     pub(crate) reports_changed: bool,
+    pub(crate) reported: BTreeSet<ObjectKey>,
 }
 
 impl Step {
     /// Notes what a unit's new result means for the proxy and for readers of reports.
     pub(crate) fn compare(&mut self, old: &Unit, new: &Unit) {
-        self.reports_changed |= old.reports != new.reports;
+        if old.reports != new.reports {
+            self.reports_changed = true;
+            self.reported.extend(old.reports.iter().chain(&new.reports).map(|report| report.object.clone()));
+        }
         for key in old.resources.keys().filter(|key| !new.resources.contains_key(*key)) {
             self.removed.insert(key.clone());
         }
@@ -32,8 +37,8 @@ impl Step {
     }
 
     pub(crate) fn finish(self) -> Update {
-        let Self { dirty: _, changed, removed, units_run, reports_changed } = self;
+        let Self { dirty: _, changed, removed, units_run, reports_changed, reported } = self;
         let removed = removed.into_iter().filter(|key| !changed.contains_key(key)).collect();
-        Update { changed: changed.into_values().collect(), removed, units_run, reports_changed }
+        Update { changed: changed.into_values().collect(), removed, units_run, reports_changed, reported }
     }
 }

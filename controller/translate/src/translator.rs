@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crds::{ObjectKey, ObjectKind};
+use crds::{Body, ObjectKey, ObjectKind};
 use ir::{ClusterName, Key, Resource, SecretName};
 
 use crate::ProxyScope;
@@ -12,7 +12,7 @@ use crate::mesh::{self, Mesh};
 use crate::report::{Problem, Report};
 use crate::step::Step;
 use crate::unit::{Context, Unit, UnitId};
-use crate::world::{Changes, Lookup, ServersByGateway, View, World};
+use crate::world::{Changes, Lookup, ServersByGateway, View, World, lookups};
 use crate::{cluster, endpoints, secret, settings, virtual_service};
 
 /// What one proxy is told, kept up to date.
@@ -28,6 +28,8 @@ pub struct Translator {
     secrets: BTreeMap<SecretName, Vec<SecretUse>>,
     /// How many units name a cluster.
     needed: BTreeMap<ClusterName, usize>,
+    /// Whose reports are about an object.
+    reporters: HashMap<ObjectKey, BTreeSet<UnitId>>,
     started: bool,
 }
 
@@ -40,6 +42,8 @@ pub struct Update {
     pub units_run: usize,
     /// Whether [`Translator::reports`] yields something else than before.
     pub reports_changed: bool,
+    /// The objects about which it does.
+    pub reported: BTreeSet<ObjectKey>,
 }
 
 impl Update {
@@ -62,6 +66,7 @@ impl Translator {
             servers: ServersByGateway::new(),
             secrets: BTreeMap::new(),
             needed: BTreeMap::new(),
+            reporters: HashMap::new(),
             started: false,
         }
     }
@@ -119,6 +124,43 @@ impl Translator {
         unique.into_iter()
     }
 
+    /// What is wrong with one object among the others; every problem once.
+    pub fn reports_about(&self, object: &ObjectKey) -> Vec<&Report> {
+        let units = self.reporters.get(object).into_iter().flatten().filter_map(|id| self.units.get(id));
+        let all = self.mesh_report.iter().chain(units.flat_map(|unit| &unit.reports));
+        let mut seen = BTreeSet::new();
+        let mut unique: Vec<&Report> = all
+            .filter(|report| report.object == *object && seen.insert((&report.field, report.problem.to_string())))
+            .collect();
+        unique.sort_by(|a, b| a.field.cmp(&b.field));
+        unique
+    }
+
+    /// The Secrets that Gateways of this proxy name, as namespace and name: all that may ever be read for it.
+    pub fn wanted_secrets(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.secrets.keys().map(|name| (self.proxy.namespace.as_str(), secret::object_name(name.as_str())))
+    }
+
+    /// What an object has a part in among all that the proxy is told; empty when it does not concern the proxy.
+    #[must_use]
+    pub fn resources_of(&self, world: &World, object: &ObjectKey) -> BTreeSet<Key> {
+        let Some(found) = world.get(object) else { return BTreeSet::new() };
+        let mut units: BTreeSet<&UnitId> = BTreeSet::new();
+        // Every proxy looks at every Gateway; those it does not select have no part in it.
+        if let Body::Gateway(spec) = &found.body {
+            if gateway::is_selected(spec, &self.proxy) {
+                units.insert(&UnitId::Gateways);
+            }
+        } else {
+            let own = UnitId::Group(object.clone());
+            units.extend(self.units.get_key_value(&own).map(|(id, _)| id));
+            for lookup in lookups(found).into_iter().chain([Lookup::Object(object.clone())]) {
+                units.extend(self.askers.get(&lookup).into_iter().flatten());
+            }
+        }
+        units.into_iter().filter_map(|id| self.units.get(id)).flat_map(|unit| unit.resources.keys().cloned()).collect()
+    }
+
     /// Reads MeshConfig again if it changed; tells whether everything depends on something new.
     fn read_mesh(&mut self, world: &World, changes: &Changes, step: &mut Step) -> bool {
         let key = mesh::object_key(&self.proxy);
@@ -130,12 +172,18 @@ impl Translator {
                 let mesh = Mesh::new(config, &self.proxy);
                 let differs = mesh != self.mesh;
                 self.mesh = mesh;
-                step.reports_changed |= self.mesh_report.take().is_some();
+                if let Some(healed) = self.mesh_report.take() {
+                    step.reports_changed = true;
+                    step.reported.insert(healed.object);
+                }
                 return differs;
             }
             Err(report) => Some(*report),
         };
-        step.reports_changed |= self.mesh_report != report;
+        if self.mesh_report != report {
+            step.reports_changed = true;
+            step.reported.insert(key);
+        }
         self.mesh_report = report;
         false
     }
@@ -252,8 +300,26 @@ impl Translator {
             }
         }
         step.compare(&old, &unit);
+        self.list_reports(id, &old, if exists { Some(&unit) } else { None });
         if exists {
             self.units.insert(id.clone(), unit);
+        }
+    }
+
+    fn list_reports(&mut self, id: &UnitId, old: &Unit, new: Option<&Unit>) {
+        if new.is_some_and(|new| new.reports == old.reports) {
+            return;
+        }
+        for report in &old.reports {
+            if let Some(units) = self.reporters.get_mut(&report.object) {
+                units.remove(id);
+                if units.is_empty() {
+                    self.reporters.remove(&report.object);
+                }
+            }
+        }
+        for report in new.into_iter().flat_map(|new| &new.reports) {
+            self.reporters.entry(report.object.clone()).or_default().insert(id.clone());
         }
     }
 

@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use crds::{Gateway, ObjectKey, ObjectKind, Server};
 use ir::{Listener, RouteTable, SecretName, ServerRank, TableName};
 
+use crate::ProxyScope;
 use crate::report::Report;
 use crate::unit::{Context, Needed};
 use crate::world::{GatewayName, ServersByGateway, Typed, selects};
@@ -116,8 +117,7 @@ impl Candidate<'_> {
 pub(crate) fn translate(context: &Context<'_>, reports: &mut Vec<Report>) -> Gateways {
     let mut ports = merge::Ports::default();
     for gateway in context.view.gateways() {
-        let selected = gateway.spec.selector.as_ref().is_none_or(|selector| selects(selector, &context.proxy.labels));
-        if !selected {
+        if !is_selected(gateway.spec, context.proxy) {
             continue;
         }
         for (index, server) in gateway.spec.servers.iter().enumerate() {
@@ -127,6 +127,11 @@ pub(crate) fn translate(context: &Context<'_>, reports: &mut Vec<Report>) -> Gat
         }
     }
     listener::build(context, ports, reports)
+}
+
+/// Whether a Gateway is for this proxy.
+pub(crate) fn is_selected(gateway: &Gateway, proxy: &ProxyScope) -> bool {
+    gateway.selector.as_ref().is_none_or(|selector| selects(selector, &proxy.labels))
 }
 
 /// A server that can be programmed at all; `validate` reported the others.
