@@ -2,6 +2,8 @@
 //! the `.proto` files, and the way between messages and the types of `ir`. No policy: who may ask for what, and when
 //! something is sent, is decided at the ends.
 
+pub mod convert;
+
 /// Configuration: `gateway/ir/proto/discovery.proto`.
 pub mod discovery {
     #![allow(missing_docs, clippy::all, clippy::unwrap_used)]
