@@ -30,9 +30,9 @@ mod validate;
 mod virtual_service;
 mod world;
 
-pub use report::{Problem, Report, Severity};
+pub use report::{Level, Problem, Report, Severity};
 pub use translator::{Translator, Update};
-pub use validate::validate;
+pub use validate::{unused, validate};
 pub use world::{Change, Changes, World};
 
 use std::collections::BTreeMap;

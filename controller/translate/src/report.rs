@@ -1,9 +1,13 @@
 //! Everything users are ever told about their objects. Webhook, status, `sluice check` and the log read the same enum.
 
+mod analysis;
+
 use std::fmt;
 use std::time::Duration;
 
 use crds::ObjectKey;
+
+pub use analysis::Level;
 
 /// One problem at one place.
 #[derive(Clone, Debug, PartialEq, Eq)]
