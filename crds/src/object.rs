@@ -4,14 +4,24 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use k8s_openapi::api::core::v1::ServiceSpec;
+use k8s_openapi::api::networking::v1::{IngressClassSpec, IngressSpec};
 
 use crate::networking::destination_rule::DestinationRule;
 use crate::networking::gateway::Gateway;
+use crate::networking::proxy_config::ProxyConfig;
 use crate::networking::service_entry::ServiceEntry;
+use crate::networking::sidecar::Sidecar;
 use crate::networking::virtual_service::VirtualService;
+use crate::networking::workload_entry::WorkloadEntry;
+use crate::networking::workload_group::WorkloadGroup;
+use crate::security::authorization_policy::AuthorizationPolicy;
+use crate::security::peer_authentication::PeerAuthentication;
+use crate::security::request_authentication::RequestAuthentication;
+use crate::telemetry::Telemetry;
 
 pub use k8s_openapi::api::core::v1 as core;
 pub use k8s_openapi::api::discovery::v1 as discovery;
+pub use k8s_openapi::api::networking::v1 as ingress;
 pub use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 /// The namespace of an object that names none.
@@ -24,6 +34,16 @@ pub enum ObjectKind {
     VirtualService,
     DestinationRule,
     ServiceEntry,
+    Sidecar,
+    WorkloadEntry,
+    WorkloadGroup,
+    ProxyConfig,
+    PeerAuthentication,
+    RequestAuthentication,
+    AuthorizationPolicy,
+    Telemetry,
+    Ingress,
+    IngressClass,
     Service,
     EndpointSlice,
     Secret,
@@ -35,11 +55,21 @@ pub enum ObjectKind {
 
 impl ObjectKind {
     /// Every kind.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 21] = [
         Self::Gateway,
         Self::VirtualService,
         Self::DestinationRule,
         Self::ServiceEntry,
+        Self::Sidecar,
+        Self::WorkloadEntry,
+        Self::WorkloadGroup,
+        Self::ProxyConfig,
+        Self::PeerAuthentication,
+        Self::RequestAuthentication,
+        Self::AuthorizationPolicy,
+        Self::Telemetry,
+        Self::Ingress,
+        Self::IngressClass,
         Self::Service,
         Self::EndpointSlice,
         Self::Secret,
@@ -57,6 +87,16 @@ impl ObjectKind {
             Self::VirtualService => "VirtualService",
             Self::DestinationRule => "DestinationRule",
             Self::ServiceEntry => "ServiceEntry",
+            Self::Sidecar => "Sidecar",
+            Self::WorkloadEntry => "WorkloadEntry",
+            Self::WorkloadGroup => "WorkloadGroup",
+            Self::ProxyConfig => "ProxyConfig",
+            Self::PeerAuthentication => "PeerAuthentication",
+            Self::RequestAuthentication => "RequestAuthentication",
+            Self::AuthorizationPolicy => "AuthorizationPolicy",
+            Self::Telemetry => "Telemetry",
+            Self::Ingress => "Ingress",
+            Self::IngressClass => "IngressClass",
             Self::Service => "Service",
             Self::EndpointSlice => "EndpointSlice",
             Self::Secret => "Secret",
@@ -71,7 +111,17 @@ impl ObjectKind {
     #[must_use]
     pub fn group(self) -> &'static str {
         match self {
-            Self::Gateway | Self::VirtualService | Self::DestinationRule | Self::ServiceEntry => "networking.istio.io",
+            Self::Gateway
+            | Self::VirtualService
+            | Self::DestinationRule
+            | Self::ServiceEntry
+            | Self::Sidecar
+            | Self::WorkloadEntry
+            | Self::WorkloadGroup
+            | Self::ProxyConfig => "networking.istio.io",
+            Self::PeerAuthentication | Self::RequestAuthentication | Self::AuthorizationPolicy => "security.istio.io",
+            Self::Telemetry => "telemetry.istio.io",
+            Self::Ingress | Self::IngressClass => "networking.k8s.io",
             Self::EndpointSlice => "discovery.k8s.io",
             Self::Service | Self::Secret | Self::ConfigMap | Self::Pod | Self::Namespace | Self::Node => "",
         }
@@ -81,10 +131,19 @@ impl ObjectKind {
     #[must_use]
     pub fn versions(self) -> &'static [&'static str] {
         match self {
-            Self::Gateway | Self::VirtualService | Self::DestinationRule | Self::ServiceEntry => {
-                &["v1", "v1beta1", "v1alpha3"]
-            }
-            Self::EndpointSlice
+            Self::Gateway
+            | Self::VirtualService
+            | Self::DestinationRule
+            | Self::ServiceEntry
+            | Self::Sidecar
+            | Self::WorkloadEntry
+            | Self::WorkloadGroup => &["v1", "v1beta1", "v1alpha3"],
+            Self::ProxyConfig => &["v1beta1"],
+            Self::PeerAuthentication | Self::RequestAuthentication | Self::AuthorizationPolicy => &["v1", "v1beta1"],
+            Self::Telemetry => &["v1", "v1alpha1"],
+            Self::Ingress
+            | Self::IngressClass
+            | Self::EndpointSlice
             | Self::Service
             | Self::Secret
             | Self::ConfigMap
@@ -97,7 +156,13 @@ impl ObjectKind {
     /// Whether objects of this kind live in a namespace.
     #[must_use]
     pub fn is_namespaced(self) -> bool {
-        !matches!(self, Self::Namespace | Self::Node)
+        !matches!(self, Self::Namespace | Self::Node | Self::IngressClass)
+    }
+
+    /// Whether this is one of Istio's kinds, whose schema comes with the mesh, and not one of Kubernetes' own.
+    #[must_use]
+    pub fn is_istio(self) -> bool {
+        self.group().ends_with(".istio.io")
     }
 }
 
@@ -140,6 +205,9 @@ pub struct Meta {
     pub annotations: BTreeMap<String, String>,
     /// `creationTimestamp` in seconds since 1970, where written. Decides who is older (docs/semantics.md §1.5).
     pub created: Option<i64>,
+    /// Fields of the object, such as `spec.http[0].wings`, that its kind does not have here. Only an API server whose
+    /// schema is newer lets them through ([`crate::json`]); in a file they are mistakes.
+    pub unknown: Vec<String>,
 }
 
 /// An object of a kind that is understood.
@@ -164,6 +232,16 @@ pub enum Body {
     VirtualService(Box<VirtualService>),
     DestinationRule(Box<DestinationRule>),
     ServiceEntry(Box<ServiceEntry>),
+    Sidecar(Box<Sidecar>),
+    WorkloadEntry(Box<WorkloadEntry>),
+    WorkloadGroup(Box<WorkloadGroup>),
+    ProxyConfig(Box<ProxyConfig>),
+    PeerAuthentication(Box<PeerAuthentication>),
+    RequestAuthentication(Box<RequestAuthentication>),
+    AuthorizationPolicy(Box<AuthorizationPolicy>),
+    Telemetry(Box<Telemetry>),
+    Ingress(Box<IngressSpec>),
+    IngressClass(Box<IngressClassSpec>),
     Service(Box<ServiceSpec>),
     /// The whole object without its metadata, which is in [`Meta`].
     EndpointSlice(Box<discovery::EndpointSlice>),
@@ -185,6 +263,16 @@ impl Body {
             Self::VirtualService(_) => ObjectKind::VirtualService,
             Self::DestinationRule(_) => ObjectKind::DestinationRule,
             Self::ServiceEntry(_) => ObjectKind::ServiceEntry,
+            Self::Sidecar(_) => ObjectKind::Sidecar,
+            Self::WorkloadEntry(_) => ObjectKind::WorkloadEntry,
+            Self::WorkloadGroup(_) => ObjectKind::WorkloadGroup,
+            Self::ProxyConfig(_) => ObjectKind::ProxyConfig,
+            Self::PeerAuthentication(_) => ObjectKind::PeerAuthentication,
+            Self::RequestAuthentication(_) => ObjectKind::RequestAuthentication,
+            Self::AuthorizationPolicy(_) => ObjectKind::AuthorizationPolicy,
+            Self::Telemetry(_) => ObjectKind::Telemetry,
+            Self::Ingress(_) => ObjectKind::Ingress,
+            Self::IngressClass(_) => ObjectKind::IngressClass,
             Self::Service(_) => ObjectKind::Service,
             Self::EndpointSlice(_) => ObjectKind::EndpointSlice,
             Self::Secret(_) => ObjectKind::Secret,

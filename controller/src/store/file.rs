@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crds::ObjectKey;
 use crds::yaml::{Document, Failure, Outcome, Position};
-use translate::{Severity as ReportSeverity, validate};
+use translate::{Problem, Severity as ReportSeverity, validate};
 
 use super::Adjust;
 use super::claim::Claim;
@@ -29,7 +29,20 @@ pub(super) struct Skipped {
     pub(super) api_version: String,
     pub(super) kind: String,
     pub(super) name: String,
+    /// What that means, for kinds that will be used one day.
+    pub(super) effect: Option<&'static str>,
     pub(super) position: Position,
+}
+
+impl Skipped {
+    /// An object of a kind that is understood but not acted on.
+    fn unused(key: &ObjectKey, effect: &'static str, position: Position) -> Self {
+        let kind = key.kind;
+        let version = kind.versions().first().copied().unwrap_or_default();
+        let name = format!("{}/{}", key.namespace, key.name);
+        let api_version = format!("{}/{version}", kind.group());
+        Self { api_version, kind: kind.to_string(), name, effect: Some(effect), position }
+    }
 }
 
 pub(super) type Claims = Vec<(ObjectKey, Claim)>;
@@ -90,7 +103,7 @@ impl FileState {
             Outcome::Empty => false,
             Outcome::Skipped { api_version, kind, name } => {
                 let position = spans.locate("kind");
-                self.skipped.push(Skipped { api_version, kind, name, position });
+                self.skipped.push(Skipped { api_version, kind, name, effect: None, position });
                 false
             }
             Outcome::Failed(failure) => {
@@ -111,6 +124,11 @@ impl FileState {
                 let key = object.key();
                 let mut good = true;
                 for report in validate(&object) {
+                    if let (Problem::NotSupportedYet { effect, .. }, true) = (&report.problem, report.field.is_empty())
+                    {
+                        self.skipped.push(Skipped::unused(&key, effect, spans.locate("kind")));
+                        continue;
+                    }
                     good &= report.problem.severity() != ReportSeverity::Error;
                     for problem in mesh_config::diagnostics(&report, &object) {
                         let position = spans.locate(&problem.field);

@@ -193,7 +193,10 @@ impl Store {
         }
         let note = |((api_version, kind), (count, path, skipped)): ((&str, &str), (usize, &Path, &file::Skipped))| {
             let more = if count > 1 { format!("; there are {count} of it") } else { String::new() };
-            let message = format!("kind {kind} ({api_version}) is not used here and is skipped{more}");
+            let message = match skipped.effect {
+                Some(effect) => format!("kind {kind} ({api_version}) is not supported yet: {effect}{more}"),
+                None => format!("kind {kind} ({api_version}) is not used here and is skipped{more}"),
+            };
             let text = self.files.get(path).and_then(FileState::text).map_or("", |text| &**text);
             let mut diagnostic =
                 Diagnostic::new(Severity::Note, SKIPPED, message).at(path, text, skipped.position, true);

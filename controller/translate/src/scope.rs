@@ -111,7 +111,7 @@ impl<'a> Scope<'a> {
 }
 
 /// What users call the field at a path: its name, or its key in a map.
-fn last_name(path: &str) -> &str {
+pub(crate) fn last_name(path: &str) -> &str {
     let mut depth = 0_usize;
     let mut start = 0;
     let mut open = None;

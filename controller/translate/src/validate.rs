@@ -1,10 +1,10 @@
 //! Admission: what Istio's schema and webhook say about an object by itself, and which of its fields are not acted on
 //! yet.
 
-use crds::{Body, Object};
+use crds::{Body, Object, ObjectKind};
 
 use crate::report::{Problem, Report};
-use crate::scope::Scope;
+use crate::scope::{Scope, last_name};
 use crate::{destination_rule, gateway, mesh, service_entry, virtual_service};
 
 /// Annotations that only the control plane may set.
@@ -28,12 +28,65 @@ pub fn validate(object: &Object) -> Vec<Report> {
         Body::DestinationRule(spec) => destination_rule::validate(spec, own, &mut at),
         Body::ServiceEntry(spec) => service_entry::validate(spec, own, &mut at),
         Body::ConfigMap(_) => mesh::validate(object, &mut reports),
-        Body::Service(_) | Body::EndpointSlice(_) | Body::Secret(_) | Body::Pod(_) | Body::Namespace | Body::Node => {
+        Body::Sidecar(_)
+        | Body::WorkloadEntry(_)
+        | Body::WorkloadGroup(_)
+        | Body::ProxyConfig(_)
+        | Body::PeerAuthentication(_)
+        | Body::RequestAuthentication(_)
+        | Body::AuthorizationPolicy(_)
+        | Body::Telemetry(_)
+        | Body::Ingress(_) => {
+            if let Some(effect) = unused(key.kind) {
+                let problem = Problem::NotSupportedYet { field: key.kind.to_string(), effect };
+                reports.push(Report { object: key.clone(), field: String::new(), problem });
+            }
+        }
+        Body::IngressClass(_)
+        | Body::Service(_)
+        | Body::EndpointSlice(_)
+        | Body::Secret(_)
+        | Body::Pod(_)
+        | Body::Namespace
+        | Body::Node => {
             return reports;
         }
     }
+    for field in &object.meta.unknown {
+        let effect = "this version does not know the field, which has no effect";
+        let problem = Problem::NotSupportedYet { field: last_name(field).to_owned(), effect };
+        reports.push(Report { object: key.clone(), field: field.clone(), problem });
+    }
     validate_annotations(object, &mut reports);
     reports
+}
+
+/// What it means for the user that objects of a kind are not acted on at all; nothing for kinds that are.
+#[must_use]
+pub fn unused(kind: ObjectKind) -> Option<&'static str> {
+    Some(match kind {
+        ObjectKind::AuthorizationPolicy => "requests are not checked against it, none is refused",
+        ObjectKind::RequestAuthentication => "tokens are not checked against it, none is refused",
+        ObjectKind::PeerAuthentication => "it makes no proxy accept or refuse anything",
+        ObjectKind::Telemetry => "the access log and metrics stay as the mesh configuration says",
+        ObjectKind::ProxyConfig => "proxies start with the mesh configuration's settings",
+        ObjectKind::Sidecar => "there are no sidecars yet, and gateways pay no attention to it",
+        ObjectKind::WorkloadEntry => "no service gets it as an endpoint",
+        ObjectKind::WorkloadGroup => "no workload is registered by it",
+        ObjectKind::Ingress => "it makes no routes",
+        ObjectKind::Gateway
+        | ObjectKind::VirtualService
+        | ObjectKind::DestinationRule
+        | ObjectKind::ServiceEntry
+        | ObjectKind::IngressClass
+        | ObjectKind::Service
+        | ObjectKind::EndpointSlice
+        | ObjectKind::Secret
+        | ObjectKind::ConfigMap
+        | ObjectKind::Pod
+        | ObjectKind::Namespace
+        | ObjectKind::Node => return None,
+    })
 }
 
 fn validate_annotations(object: &Object, reports: &mut Vec<Report>) {
@@ -44,7 +97,7 @@ fn validate_annotations(object: &Object, reports: &mut Vec<Report>) {
     for name in object.meta.annotations.keys() {
         let problem = if name.starts_with(RESERVED) {
             Problem::Conflict { what: "annotations of internal.istio.io are set by the control plane only" }
-        } else if name == DRY_RUN {
+        } else if name == DRY_RUN && key.kind != ObjectKind::AuthorizationPolicy {
             Problem::Conflict { what: "istio.io/dry-run is allowed on AuthorizationPolicy only" }
         } else {
             continue;

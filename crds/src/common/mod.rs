@@ -4,3 +4,4 @@ pub mod duration;
 pub(crate) mod enumeration;
 pub mod selector;
 pub mod string_match;
+pub mod target;

@@ -2,6 +2,9 @@
 
 pub mod destination_rule;
 pub mod gateway;
+pub mod proxy_config;
 pub mod service_entry;
+pub mod sidecar;
 pub mod virtual_service;
 pub mod workload_entry;
+pub mod workload_group;

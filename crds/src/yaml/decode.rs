@@ -16,15 +16,34 @@ use crate::object::{
 /// How many mistakes of one document are told.
 const MAX_ERRORS: usize = 20;
 
+/// How many unknown fields of one object of an API server are passed over.
+const MAX_UNKNOWN: usize = 100;
+
 /// Mistakes found so far.
 pub(super) struct Problems<'a> {
     spans: &'a Spans,
     pub(super) errors: Vec<ReadError>,
+    /// What is done about fields that are not known: each a mistake, or collected here.
+    unknown: Option<Vec<String>>,
 }
 
 impl<'a> Problems<'a> {
     pub(super) fn new(spans: &'a Spans) -> Self {
-        Self { spans, errors: Vec::new() }
+        Self { spans, errors: Vec::new(), unknown: None }
+    }
+
+    /// Takes note of a field that is not known; false where that is not a mistake.
+    fn at_unknown(&mut self, path: &str, message: impl Into<String>) -> bool {
+        match &mut self.unknown {
+            Some(unknown) if unknown.len() < MAX_UNKNOWN => {
+                unknown.push(path.to_owned());
+                false
+            }
+            Some(_) | None => {
+                self.at_key(path, message);
+                true
+            }
+        }
     }
 
     fn at(&mut self, path: &str, message: impl Into<String>) {
@@ -44,43 +63,115 @@ pub(super) fn is_list(fields: &Map<String, Value>) -> bool {
     kind.ends_with("List") && fields.get("items").is_some_and(Value::is_array)
 }
 
+/// Who says of which kind an object is.
+pub(crate) enum Outside {
+    SaysItself,
+    Is(ObjectKind),
+}
+
 /// Reads one object. `mistakes` are those of its YAML.
 pub(super) fn decode(value: Value, spans: &Spans, mistakes: Vec<ReadError>) -> Outcome {
-    let mut problems = Problems { spans, errors: mistakes };
-    let Value::Object(mut fields) = value else {
-        problems.at("", "expected an object with apiVersion, kind and metadata");
-        return failed(None, problems);
+    let mut problems = Problems { errors: mistakes, ..Problems::new(spans) };
+    let Some(mut fields) = fields(value, &mut problems) else { return Outcome::Failed(failure(None, problems)) };
+    let Some((api_version, kind_name)) = identity(&mut fields, &mut problems) else {
+        return Outcome::Failed(failure(None, problems));
     };
-    let api_version = word(&mut fields, "apiVersion", &mut problems);
-    let kind_name = word(&mut fields, "kind", &mut problems);
-    let (Some(api_version), Some(kind_name)) = (api_version, kind_name) else { return failed(None, problems) };
-    let (group, version) = api_version.split_once('/').unwrap_or(("", &api_version));
-    let kind = ObjectKind::ALL.into_iter().find(|kind| kind.group() == group && kind.as_str() == kind_name);
-    let Some(kind) = kind else {
+    let (group, version) = split(&api_version);
+    let Some(kind) = known(group, &kind_name) else {
         if !problems.errors.is_empty() {
-            return failed(None, problems);
+            return Outcome::Failed(failure(None, problems));
         }
         return Outcome::Skipped { name: display_name(&fields), api_version, kind: kind_name };
     };
-    let meta = metadata(fields.remove("metadata"), kind, &mut problems);
+    match object(kind, version, fields, &mut problems) {
+        (_, Some(object)) => Outcome::Object(object),
+        (key, None) => Outcome::Failed(failure(key, problems)),
+    }
+}
+
+/// Reads one object of an API server, which has checked it by a schema that may not be ours.
+pub(crate) fn decode_json(value: Value, outside: Outside) -> Result<Object, Failure> {
+    let spans = Spans::default();
+    let mut problems = Problems { unknown: Some(Vec::new()), ..Problems::new(&spans) };
+    let Some(mut fields) = fields(value, &mut problems) else { return Err(failure(None, problems)) };
+    let stated = match outside {
+        Outside::Is(kind) => {
+            fields.remove("apiVersion");
+            fields.remove("kind");
+            Some((kind, String::new()))
+        }
+        Outside::SaysItself => identity(&mut fields, &mut problems).and_then(|(api_version, name)| {
+            let (group, _) = split(&api_version);
+            let kind = known(group, &name);
+            if kind.is_none() {
+                problems.at("kind", format!("kind {name} ({api_version}) is not used here"));
+            }
+            Some((kind?, api_version))
+        }),
+    };
+    let Some((kind, api_version)) = stated else { return Err(failure(None, problems)) };
+    let version = if api_version.is_empty() { kind.versions()[0] } else { split(&api_version).1 };
+    match object(kind, version, fields, &mut problems) {
+        (_, Some(mut object)) => {
+            // Kubernetes' own kinds are checked by the API server alone, which may be newer than we are.
+            object.meta.unknown = problems.unknown.filter(|_| kind.is_istio()).unwrap_or_default();
+            object.meta.unknown.sort_unstable();
+            Ok(object)
+        }
+        (key, None) => Err(failure(key, problems)),
+    }
+}
+
+fn fields(value: Value, problems: &mut Problems<'_>) -> Option<Map<String, Value>> {
+    match value {
+        Value::Object(fields) => Some(fields),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            problems.at("", "expected an object with apiVersion, kind and metadata");
+            None
+        }
+    }
+}
+
+fn identity(fields: &mut Map<String, Value>, problems: &mut Problems<'_>) -> Option<(String, String)> {
+    let api_version = word(fields, "apiVersion", problems);
+    let kind = word(fields, "kind", problems);
+    Some((api_version?, kind?))
+}
+
+fn split(api_version: &str) -> (&str, &str) {
+    api_version.split_once('/').unwrap_or(("", api_version))
+}
+
+fn known(group: &str, name: &str) -> Option<ObjectKind> {
+    ObjectKind::ALL.into_iter().find(|kind| kind.group() == group && kind.as_str() == name)
+}
+
+/// The object, if nothing is wrong with it, and its name, if that is clear.
+fn object(
+    kind: ObjectKind,
+    version: &str,
+    mut fields: Map<String, Value>,
+    problems: &mut Problems<'_>,
+) -> (Option<ObjectKey>, Option<Object>) {
+    let meta = metadata(fields.remove("metadata"), kind, problems);
     let key = meta.as_ref().map(|meta| ObjectKey::new(kind, &meta.namespace, &meta.name));
     if !kind.versions().contains(&version) {
         let served = kind.versions().join(", ");
         problems.at("apiVersion", format!("version {version} of {kind} is not served; served are: {served}"));
-        return failed(key, problems);
+        return (key, None);
     }
-    let body = body(kind, fields, &mut problems);
+    let body = body(kind, fields, problems);
     match (meta, body) {
-        (Some(meta), Some(body)) if problems.errors.is_empty() => Outcome::Object(Object { meta, body }),
-        _ => failed(key, problems),
+        (Some(meta), Some(body)) if problems.errors.is_empty() => (key, Some(Object { meta, body })),
+        _ => (key, None),
     }
 }
 
-fn failed(object: Option<ObjectKey>, problems: Problems<'_>) -> Outcome {
+fn failure(object: Option<ObjectKey>, problems: Problems<'_>) -> Failure {
     let mut errors = problems.errors;
     errors.sort_by_key(|error| (error.position.offset, !error.syntax));
     errors.truncate(MAX_ERRORS);
-    Outcome::Failed(Failure { object, guessed: false, errors })
+    Failure { object, guessed: false, errors }
 }
 
 fn word(fields: &mut Map<String, Value>, name: &str, problems: &mut Problems<'_>) -> Option<String> {
@@ -134,7 +225,8 @@ fn metadata(value: Option<Value>, kind: ObjectKind, problems: &mut Problems<'_>)
         Some(namespace) => namespace,
         None => DEFAULT_NAMESPACE.to_owned(),
     };
-    Some(Meta { name: raw.name, namespace, labels: raw.labels, annotations: raw.annotations, created })
+    let RawMeta { name, labels, annotations, .. } = raw;
+    Some(Meta { name, namespace, labels, annotations, created, unknown: Vec::new() })
 }
 
 fn body(kind: ObjectKind, mut fields: Map<String, Value>, problems: &mut Problems<'_>) -> Option<Body> {
@@ -143,6 +235,22 @@ fn body(kind: ObjectKind, mut fields: Map<String, Value>, problems: &mut Problem
         ObjectKind::VirtualService => Body::VirtualService(spec(fields, problems)?),
         ObjectKind::DestinationRule => Body::DestinationRule(spec(fields, problems)?),
         ObjectKind::ServiceEntry => Body::ServiceEntry(spec(fields, problems)?),
+        ObjectKind::Sidecar => Body::Sidecar(spec(fields, problems)?),
+        ObjectKind::WorkloadEntry => Body::WorkloadEntry(spec(fields, problems)?),
+        ObjectKind::WorkloadGroup => Body::WorkloadGroup(spec(fields, problems)?),
+        ObjectKind::ProxyConfig => Body::ProxyConfig(spec(fields, problems)?),
+        ObjectKind::PeerAuthentication => Body::PeerAuthentication(spec(fields, problems)?),
+        ObjectKind::RequestAuthentication => Body::RequestAuthentication(spec(fields, problems)?),
+        ObjectKind::AuthorizationPolicy => Body::AuthorizationPolicy(spec(fields, problems)?),
+        ObjectKind::Telemetry => Body::Telemetry(spec(fields, problems)?),
+        ObjectKind::Ingress => {
+            only(&fields, &["spec", "status"], problems);
+            Body::Ingress(Box::new(kubernetes(fields.remove("spec").unwrap_or_default(), "spec", problems)?))
+        }
+        ObjectKind::IngressClass => {
+            only(&fields, &["spec"], problems);
+            Body::IngressClass(Box::new(kubernetes(fields.remove("spec").unwrap_or_default(), "spec", problems)?))
+        }
         ObjectKind::Service => {
             only(&fields, &["spec", "status"], problems);
             Body::Service(Box::new(kubernetes(fields.remove("spec").unwrap_or_default(), "spec", problems)?))
@@ -184,7 +292,7 @@ fn only(fields: &Map<String, Value>, allowed: &[&str], problems: &mut Problems<'
             Some(candidate) => format!("unknown field; did you mean \"{candidate}\"?"),
             None => "unknown field".to_owned(),
         };
-        problems.at_key(name, message);
+        problems.at_unknown(name, message);
     }
 }
 
@@ -215,7 +323,7 @@ fn kubernetes<T: DeserializeOwned + serde::Serialize>(
     let read: T = typed(value, path, problems)?;
     let understood = serde_json::to_value(&read).unwrap_or_default();
     for field in unknown::fields(&written, &understood) {
-        problems.at_key(&join(path, &field), "unknown field");
+        problems.at_unknown(&join(path, &field), "unknown field");
     }
     Some(read)
 }
@@ -224,12 +332,11 @@ fn kubernetes<T: DeserializeOwned + serde::Serialize>(
 /// look finds them all.
 pub(super) fn typed<T: DeserializeOwned>(mut value: Value, path: &str, problems: &mut Problems<'_>) -> Option<T> {
     let mut clean = true;
-    for _ in 0..MAX_ERRORS {
-        let error = match serde_path_to_error::deserialize::<_, T>(value.clone()) {
+    for _ in 0..MAX_ERRORS + MAX_UNKNOWN {
+        let error = match serde_path_to_error::deserialize::<_, T>(&value) {
             Ok(read) => return clean.then_some(read),
             Err(error) => error,
         };
-        clean = false;
         let mut segments: Vec<Segment> = error.path().iter().cloned().collect();
         let message = error.inner().to_string();
         let unknown = suggest::unknown_name(&message);
@@ -243,9 +350,13 @@ pub(super) fn typed<T: DeserializeOwned>(mut value: Value, path: &str, problems:
         let last = full.rsplit('.').next().unwrap_or_default();
         let text = suggest::reword(&message, last);
         if unknown.is_some() {
-            problems.at_key(&full, text)
+            clean &= !problems.at_unknown(&full, text);
         } else {
-            problems.at(&full, text)
+            problems.at(&full, text);
+            clean = false;
+        }
+        if problems.errors.len() >= MAX_ERRORS {
+            return None;
         }
         if !take_out(&mut value, &segments) {
             return None;

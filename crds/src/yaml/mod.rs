@@ -1,7 +1,7 @@
 //! Text to objects: YAML (or JSON, which is YAML) with several documents, each read strictly and on its own, so that a
 //! mistake in one hides nothing of the others. Says where every field stands. Reads text only; opens no files.
 
-mod decode;
+pub(crate) mod decode;
 mod failure;
 mod mesh;
 mod nested;

@@ -109,7 +109,21 @@ pub(crate) fn lookups(object: &Object) -> Vec<Lookup> {
             None => Vec::new(),
         },
         Body::Pod(pod) => pod.addresses.iter().map(|address| Lookup::PodAt(address.clone())).collect(),
-        Body::Secret(_) | Body::ConfigMap(_) | Body::Namespace | Body::Node => Vec::new(),
+        // Found by name, or by nobody yet.
+        Body::Secret(_)
+        | Body::ConfigMap(_)
+        | Body::Namespace
+        | Body::Node
+        | Body::Sidecar(_)
+        | Body::WorkloadEntry(_)
+        | Body::WorkloadGroup(_)
+        | Body::ProxyConfig(_)
+        | Body::PeerAuthentication(_)
+        | Body::RequestAuthentication(_)
+        | Body::AuthorizationPolicy(_)
+        | Body::Telemetry(_)
+        | Body::Ingress(_)
+        | Body::IngressClass(_) => Vec::new(),
     }
 }
 
