@@ -50,6 +50,8 @@ struct Key {
 pub(super) fn read(chunk: Chunk<'_>) -> (Vec<Tree>, Option<ReadError>) {
     let mut options = Options::default();
     options.emit_unresolved_aliases = true;
+    // Off in this crate, but another crate of the same binary may switch the parser's feature on.
+    options.emit_comments = false;
     options.flow_nesting_limit = MAX_DEPTH + 1;
     options.block_nesting_limit = MAX_DEPTH + 1;
     options.block_scalar_eof_without_line_feed = true;
