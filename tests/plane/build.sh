@@ -53,7 +53,7 @@ if [ ${#todo[@]} -gt 0 ]; then
     # Without these the server has no version that a client could use.
     ldflags="-s -w -X $version.gitVersion=$kubernetes -X $version.gitMajor=1 -X $version.gitMinor=${minor%%.*}"
     say "building ${todo[*]} of Kubernetes $kubernetes into $cache"
-    say "the first time this takes 6 to 12 minutes on two cores, later versions less; it is not repeated"
+    say "the first time this takes 4 to 12 minutes on two cores; it is not repeated"
 
     temporary=$(mktemp -d "$cache/.build-XXXXXX")
     trap 'rm -rf "$temporary"' EXIT

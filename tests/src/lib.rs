@@ -5,6 +5,7 @@ pub mod backend;
 pub mod client;
 pub mod edge;
 pub mod grpc;
+pub mod kube;
 pub mod log;
 pub mod pki;
 pub mod raw;

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::CertificateDer;
 
@@ -10,6 +12,7 @@ use rustls_pki_types::CertificateDer;
 pub struct Pki {
     issuer: Issuer<'static, KeyPair>,
     root: CertificateDer<'static>,
+    root_pem: String,
 }
 
 /// A server certificate in PEM.
@@ -31,8 +34,8 @@ impl Pki {
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.distinguished_name.push(DnType::CommonName, "test root");
         let key = KeyPair::generate().expect("the provider makes keys");
-        let root = params.self_signed(&key).expect("a root signs itself").der().clone();
-        Self { issuer: Issuer::new(params, key), root }
+        let root = params.self_signed(&key).expect("a root signs itself");
+        Self { issuer: Issuer::new(params, key), root: root.der().clone(), root_pem: root.pem() }
     }
 
     /// A certificate for these names.
@@ -43,6 +46,33 @@ impl Pki {
         let key = KeyPair::generate().expect("the provider makes keys");
         let certificate = params.signed_by(&key, &self.issuer).expect("the root signs").pem();
         Issued { certificate, key: key.serialize_pem() }
+    }
+
+    /// A certificate that a client is known by: its name, and a group as its organization. One at most: rcgen holds one
+    /// value per kind of attribute.
+    #[must_use]
+    pub fn issue_client(&self, name: &str, group: Option<&str>) -> Issued {
+        let mut params = CertificateParams::new(Vec::new()).expect("no names, no wrong ones");
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, name);
+        if let Some(group) = group {
+            params.distinguished_name.push(DnType::OrganizationName, group);
+        }
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        let key = KeyPair::generate().expect("the provider makes keys");
+        let certificate = params.signed_by(&key, &self.issuer).expect("the root signs").pem();
+        Issued { certificate, key: key.serialize_pem() }
+    }
+
+    /// The root, for clients of other programs.
+    #[must_use]
+    pub fn root_pem(&self) -> String {
+        self.root_pem.clone()
+    }
+
+    #[must_use]
+    pub fn root_der(&self) -> Vec<u8> {
+        self.root.to_vec()
     }
 
     /// A client that trusts this authority and offers these protocols.

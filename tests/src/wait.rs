@@ -9,13 +9,21 @@ const PATIENCE: Duration = Duration::from_secs(10);
 ///
 /// # Panics
 /// When there is none in time.
-pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+pub async fn until<T>(what: &str, look: impl AsyncFnMut() -> Option<T>) -> T {
+    until_within(what, PATIENCE, look).await
+}
+
+/// As [`until`], for what may take longer.
+///
+/// # Panics
+/// When there is none in time.
+pub async fn until_within<T>(what: &str, patience: Duration, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
         if let Some(value) = look().await {
             return value;
         }
-        assert!(start.elapsed() < PATIENCE, "waited in vain for {what}");
+        assert!(start.elapsed() < patience, "waited in vain for {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

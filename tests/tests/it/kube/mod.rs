@@ -1,0 +1,3 @@
+//! Against a real API server.
+
+mod plane;
