@@ -1,6 +1,7 @@
-//! Where objects come from: files, read once or watched. Says what the files hold; does not judge it.
+//! Where objects come from: files, read once or watched, and the Kubernetes API. Says what they hold; does not judge it.
 
 mod files;
+pub mod kube;
 mod names;
 mod pending;
 mod walk;
