@@ -1,21 +1,11 @@
-//! The contract between a control plane and one proxy in the same process, in terms of `ir` alone: what is pushed, and
-//! what the proxy answers. A proxy at the other end of a wire gets and answers the same.
+//! What proxies are told, and how: in the same process by a channel, elsewhere by a stream of the protocol in
+//! `gateway/ir/proto/discovery.proto`. Decides who gets what of a scope, never what is in it.
 
-use tokio::sync::oneshot;
+mod connection;
+mod in_process;
+mod parts;
+// mod server;
+mod subscription;
 
-/// Everything that changes for the proxy in one step. It takes effect together or, resource by resource, is rejected.
-#[derive(Debug)]
-pub struct Push {
-    /// Counts pushes, from 1.
-    pub sequence: u64,
-    pub delta: ir::Delta,
-    /// Answered once requests see the change. The next push waits for it.
-    pub done: oneshot::Sender<Applied>,
-}
-
-/// The proxy's answer.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Applied {
-    /// Resources that could not be used, with the reason; their previous versions stay in force.
-    pub rejected: Vec<(ir::Key, String)>,
-}
+pub use in_process::{Applied, Push};
+// pub use server::{DiscoveryOptions, DiscoveryServer};

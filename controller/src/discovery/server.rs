@@ -1,0 +1,185 @@
+//! The gRPC service: takes a stream, finds out whose it is, and hands it over. What a proxy is told follows from who it
+//! has proven to be; what it says of itself must agree with that (security.md CP-1).
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::Stream;
+use futures::future::BoxFuture;
+use tokio::sync::{Semaphore, mpsc};
+use tokio_util::task::TaskTracker;
+use tonic::{Request, Response, Status, Streaming};
+use tracing::{debug, info};
+use wire::discovery as message;
+use wire::discovery::discovery_server::{Discovery, DiscoveryServer as Service};
+
+use super::connection::{Connection, Patience};
+use crate::fleet::{Fleet, FleetMetrics, JoinError, ProxyInfo};
+use crate::identity::{Authenticator, Peer};
+use crate::serving::PeerInfo;
+
+/// How many parts of a push wait for a slow proxy.
+const PARTS_WAITING: usize = 2;
+
+/// Bounds of the service.
+#[derive(Clone, Debug)]
+pub struct DiscoveryOptions {
+    /// Name of this replica, told to proxies and shown to people.
+    pub controller: String,
+    /// From the start of a stream to its first message (CP-4).
+    pub first_message: Duration,
+    /// From the end of a push to its answer.
+    pub answer: Duration,
+    /// Largest message taken (CP-4), bytes.
+    pub max_message_bytes: usize,
+    /// Proxies served at a time.
+    pub max_streams: usize,
+}
+
+impl Default for DiscoveryOptions {
+    fn default() -> Self {
+        Self {
+            controller: String::new(),
+            first_message: Duration::from_secs(10),
+            answer: Duration::from_secs(60),
+            max_message_bytes: 4 << 20,
+            max_streams: 10_000,
+        }
+    }
+}
+
+/// Serves discovery.
+pub struct DiscoveryServer {
+    fleet: Fleet,
+    authenticator: Arc<Authenticator>,
+    metrics: FleetMetrics,
+    options: DiscoveryOptions,
+    places: Arc<Semaphore>,
+    streams: TaskTracker,
+}
+
+impl DiscoveryServer {
+    #[must_use]
+    pub fn new(
+        fleet: Fleet,
+        authenticator: Arc<Authenticator>,
+        metrics: FleetMetrics,
+        options: DiscoveryOptions,
+    ) -> Service<Self> {
+        let places = Arc::new(Semaphore::new(options.max_streams));
+        let max_message_bytes = options.max_message_bytes;
+        let server = Self { fleet, authenticator, metrics, options, places, streams: TaskTracker::new() };
+        Service::new(server).max_decoding_message_size(max_message_bytes)
+    }
+}
+
+type Responses = Pin<Box<dyn Stream<Item = Result<message::Response, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl Discovery for DiscoveryServer {
+    type StreamStream = Responses;
+
+    async fn stream(
+        &self,
+        request: Request<Streaming<message::Request>>,
+    ) -> Result<Response<Self::StreamStream>, Status> {
+        let info = request.extensions().get::<PeerInfo>().cloned();
+        let info = info.ok_or_else(|| Status::internal("the connection is not known"))?;
+        let peer = self.authenticator.authenticate(&info, request.metadata()).await.map_err(Status::from)?;
+        let place = Arc::clone(&self.places).try_acquire_owned();
+        let place =
+            place.map_err(|_| Status::resource_exhausted("too many proxies are connected; try another replica"))?;
+        let (responses, mut received) = mpsc::channel(PARTS_WAITING);
+        let starting: BoxFuture<'static, ()> = Box::pin(self.start(peer, info, request.into_inner(), responses));
+        self.streams.spawn(async move {
+            starting.await;
+            drop(place);
+        });
+        Ok(Response::new(Box::pin(futures::stream::poll_fn(move |context| received.poll_recv(context)))))
+    }
+}
+
+impl DiscoveryServer {
+    /// The life of a stream. The answer's head goes out before the first message is there, as clients expect.
+    fn start(
+        &self,
+        peer: Peer,
+        info: PeerInfo,
+        mut requests: Streaming<message::Request>,
+        responses: mpsc::Sender<Result<message::Response, Status>>,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        let fleet = self.fleet.clone();
+        let metrics = self.metrics.clone();
+        let DiscoveryOptions { controller, first_message, answer, .. } = self.options.clone();
+        async move {
+            let begun = async {
+                let first = tokio::time::timeout(first_message, requests.message()).await;
+                let first =
+                    first.map_err(|_| Status::deadline_exceeded("the first message did not come in time"))??;
+                let mut first = first.ok_or_else(|| Status::cancelled("the stream ended before it began"))?;
+                let node = first.node.take().unwrap_or_default();
+                let proxy = proxy(&peer, node, &info)?;
+                let member = fleet.join(proxy).await.map_err(refused)?;
+                Ok((first, member))
+            };
+            match begun.await {
+                Ok((first, member)) => {
+                    let patience = Patience { answer };
+                    let connection = Connection { fleet, member, metrics, controller, patience, requests, responses };
+                    connection.run(first).await;
+                }
+                Err(status) => {
+                    let status: Status = status;
+                    info!(peer = %peer.identity, address = %info.remote, code = ?status.code(), reason = status.message(), "discovery refused");
+                    if responses.send(Err(status)).await.is_err() {
+                        debug!("the peer went away before it was told");
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Who the proxy is: what is proven, and of what it says only what agrees with that.
+fn proxy(peer: &Peer, node: message::Node, info: &PeerInfo) -> Result<ProxyInfo, Status> {
+    let message::Node { pod, namespace, service_account, cluster: _, version, instance } = node;
+    let proven = &peer.identity;
+    let differs = |what: &str, said: &str, is: &str| {
+        Status::permission_denied(format!("the proxy says its {what} is {said:?}, but it has proven to be of {is:?}"))
+    };
+    if !namespace.is_empty() && namespace != proven.namespace() {
+        return Err(differs("namespace", &namespace, proven.namespace()));
+    }
+    if !service_account.is_empty() && service_account != proven.service_account() {
+        return Err(differs("service account", &service_account, proven.service_account()));
+    }
+    let bound = peer.pod.as_ref().map(|bound| bound.name.as_str());
+    if let Some(bound) = bound.filter(|bound| !pod.is_empty() && pod != *bound) {
+        return Err(differs("pod", &pod, bound));
+    }
+    let pod = bound.map_or(pod, str::to_owned);
+    if pod.is_empty() {
+        return Err(Status::invalid_argument("the proxy does not say which pod it runs in"));
+    }
+    Ok(ProxyInfo {
+        namespace: proven.namespace().to_owned(),
+        pod,
+        service_account: proven.service_account().to_owned(),
+        version: short(version),
+        instance: short(instance),
+        address: info.remote.to_string(),
+    })
+}
+
+/// Text of a stranger, for logs and people.
+fn short(text: String) -> String {
+    text.chars().filter(|c| !c.is_control()).take(64).collect()
+}
+
+fn refused(error: JoinError) -> Status {
+    match error {
+        JoinError::UnknownPod { .. } | JoinError::NotSynced => Status::unavailable(error.to_string()),
+        JoinError::OtherServiceAccount { .. } => Status::permission_denied(error.to_string()),
+    }
+}

@@ -1,0 +1,188 @@
+//! What a scope is told, in the order in which it came about: any proxy can be brought from wherever it stands to the
+//! present by one difference, however long it was silent, and nothing has to be remembered per proxy but a number.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use ir::{Delta, Encoded, Key};
+
+/// A point in a scope's history. 0 is before everything.
+pub type Cursor = u64;
+
+/// The present state, each part with the point at which it last changed.
+#[derive(Debug, Default)]
+pub(crate) struct Log {
+    head: Cursor,
+    entries: HashMap<Key, Entry>,
+    /// Every key once, by the point of its last change.
+    order: BTreeSet<(Cursor, Key)>,
+    /// How many entries are there only to tell that something is gone.
+    gone: usize,
+}
+
+#[derive(Debug)]
+struct Entry {
+    at: Cursor,
+    /// `None` once removed.
+    resource: Option<Encoded>,
+}
+
+impl Log {
+    pub(crate) fn head(&self) -> Cursor {
+        self.head
+    }
+
+    /// The version in force.
+    pub(crate) fn version(&self, key: &Key) -> Option<&Arc<str>> {
+        self.entries.get(key)?.resource.as_ref().map(|resource| &resource.version)
+    }
+
+    /// How many resources there are, and how many bytes they have.
+    pub(crate) fn size(&self) -> (usize, usize) {
+        let bodies = self.entries.values().filter_map(|entry| entry.resource.as_ref()).map(|one| one.body.len());
+        (self.entries.len() - self.gone, bodies.sum())
+    }
+
+    /// Enters a change; what is in place already does not count. Tells the new point if there is one.
+    pub(crate) fn enter(&mut self, delta: Delta) -> Option<Cursor> {
+        let Delta { changed, removed } = delta;
+        let at = self.head + 1;
+        let mut any = false;
+        for resource in changed {
+            if self.version(&resource.key) != Some(&resource.version) {
+                any = true;
+                self.put(resource.key.clone(), Entry { at, resource: Some(resource) });
+            }
+        }
+        for key in removed {
+            if self.version(&key).is_some() {
+                any = true;
+                self.put(key, Entry { at, resource: None });
+            }
+        }
+        if any {
+            self.head = at;
+        }
+        any.then_some(at)
+    }
+
+    /// What changed after a point, of what is wanted.
+    pub(crate) fn since(&self, cursor: Cursor, wanted: impl Fn(&Key) -> bool) -> Delta {
+        let mut delta = Delta::default();
+        // Between keys of one point the order is of no importance, so that the least key is not needed.
+        for (_, key) in self.order.iter().rev().take_while(|(at, _)| *at > cursor).filter(|(_, key)| wanted(key)) {
+            match self.entries.get(key).and_then(|entry| entry.resource.as_ref()) {
+                Some(resource) => delta.changed.push(resource.clone()),
+                None => delta.removed.push(key.clone()),
+            }
+        }
+        delta
+    }
+
+    /// What someone lacks who has these versions, of what is wanted.
+    pub(crate) fn beyond(&self, known: &HashMap<Key, Arc<str>>, wanted: impl Fn(&Key) -> bool) -> Delta {
+        let current = self.entries.values().filter_map(|entry| entry.resource.as_ref());
+        let differing = current.filter(|one| wanted(&one.key) && known.get(&one.key) != Some(&one.version));
+        let changed = differing.cloned().collect();
+        let removed = known.keys().filter(|key| self.version(key).is_none()).cloned().collect();
+        Delta { changed, removed }
+    }
+
+    /// One resource.
+    pub(crate) fn get(&self, key: &Key) -> Option<&Encoded> {
+        self.entries.get(key)?.resource.as_ref()
+    }
+
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &Key> {
+        self.entries.iter().filter(|(_, entry)| entry.resource.is_some()).map(|(key, _)| key)
+    }
+
+    /// Forgets what is gone and known to be gone by everybody who stands at this point or after it.
+    pub(crate) fn forget_gone(&mut self, before: Cursor) {
+        // Worth a walk only when they have become many.
+        if self.gone < 256 || self.gone * 4 < self.entries.len() {
+            return;
+        }
+        let Self { entries, order, gone, .. } = self;
+        entries.retain(|key, entry| {
+            let keep = entry.resource.is_some() || entry.at > before;
+            if !keep {
+                order.remove(&(entry.at, key.clone()));
+                *gone -= 1;
+            }
+            keep
+        });
+    }
+
+    fn put(&mut self, key: Key, entry: Entry) {
+        self.order.insert((entry.at, key.clone()));
+        self.gone += usize::from(entry.resource.is_none());
+        if let Some(old) = self.entries.insert(key.clone(), entry) {
+            self.order.remove(&(old.at, key));
+            self.gone -= usize::from(old.resource.is_none());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ir::Kind;
+
+    use super::*;
+
+    fn key(name: &str) -> Key {
+        Key { kind: Kind::Cluster, name: Arc::from(name) }
+    }
+
+    fn resource(name: &str, version: &str) -> Encoded {
+        Encoded { key: key(name), version: Arc::from(version), body: Arc::from(version.as_bytes()) }
+    }
+
+    fn delta(changed: &[(&str, &str)], removed: &[&str]) -> Delta {
+        Delta {
+            changed: changed.iter().map(|(name, version)| resource(name, version)).collect(),
+            removed: removed.iter().map(|name| key(name)).collect(),
+        }
+    }
+
+    fn names(delta: &Delta) -> (Vec<String>, Vec<String>) {
+        let mut changed: Vec<_> = delta.changed.iter().map(|one| format!("{}@{}", one.key.name, one.version)).collect();
+        let mut removed: Vec<_> = delta.removed.iter().map(|key| key.name.to_string()).collect();
+        changed.sort();
+        removed.sort();
+        (changed, removed)
+    }
+
+    #[test]
+    fn everybody_is_brought_to_the_present_from_where_they_stand() {
+        let mut log = Log::default();
+        assert_eq!(log.enter(delta(&[("a", "1"), ("b", "1")], &[])), Some(1));
+        assert_eq!(log.enter(delta(&[("a", "1")], &["c"])), None, "nothing new");
+        assert_eq!(log.enter(delta(&[("a", "2")], &["b"])), Some(2));
+        assert_eq!(log.enter(delta(&[("c", "1")], &[])), Some(3));
+        let all = |_: &Key| true;
+        assert_eq!(names(&log.since(0, all)), (vec!["a@2".into(), "c@1".into()], vec!["b".into()]));
+        assert_eq!(names(&log.since(1, all)), (vec!["a@2".into(), "c@1".into()], vec!["b".into()]));
+        assert_eq!(names(&log.since(2, all)), (vec!["c@1".into()], vec![]));
+        assert_eq!(names(&log.since(3, all)), (vec![], vec![]));
+        assert_eq!(names(&log.since(0, |key| &*key.name == "c")), (vec!["c@1".into()], vec![]));
+        let known = [(key("a"), Arc::from("2")), (key("x"), Arc::from("1"))].into();
+        assert_eq!(names(&log.beyond(&known, all)), (vec!["c@1".into()], vec!["x".into()]));
+    }
+
+    #[test]
+    fn what_is_gone_is_forgotten_once_everybody_knows() {
+        let mut log = Log::default();
+        for index in 0..1_000 {
+            log.enter(delta(&[(&format!("r{index}"), "1")], &[]));
+        }
+        for index in 0..900 {
+            log.enter(delta(&[], &[&format!("r{index}")]));
+        }
+        log.forget_gone(1_500);
+        assert_eq!(log.since(1_500, |_| true).removed.len(), 400);
+        assert_eq!(log.entries.len(), 500);
+        assert_eq!(log.order.len(), 500);
+        assert_eq!(log.size().0, 100);
+    }
+}

@@ -1,0 +1,380 @@
+//! The fleet's state and its transitions; reads no clock and does no IO.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use crds::{ObjectKey, ObjectKind};
+use tracing::{error, info, warn};
+use translate::{Change, Changes, ProxyScope, Translator, Update, World};
+
+use super::member::{Answer, Ended, Member, ProxyInfo};
+use super::objects::{Objects, has_status};
+use super::pod::{self, Home};
+use super::serving::Serving;
+use super::status::{Dirty, ObjectStatus};
+use crate::source::kube::{KubeBatch, SecretRef};
+
+/// How long publishing waits for a secret that was not looked at yet.
+const SECRET_WAIT: Duration = Duration::from_secs(2);
+
+/// Everything the fleet knows.
+#[derive(Debug)]
+pub(crate) struct State {
+    home: Home,
+    pub(crate) world: World,
+    pub(crate) objects: Objects,
+    pub(crate) scopes: BTreeMap<ScopeName, Serving>,
+    /// Whether all kinds have been listed. Before that nothing is translated: half a state is a wrong state.
+    pub(crate) synced: bool,
+    known_secrets: BTreeSet<SecretRef>,
+    wanted_secrets: BTreeSet<SecretRef>,
+    next_member: u64,
+    /// Objects whose latest version could not be translated, by a mistake of ours.
+    failed: BTreeSet<ObjectKey>,
+    dirty: BTreeSet<ObjectKey>,
+    lazily_dirty: BTreeSet<ObjectKey>,
+    all_dirty: bool,
+    /// Numbers of all objects may have changed.
+    counts_dirty: bool,
+}
+
+/// Orders scopes; two proxies of one name are told the same.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct ScopeName {
+    namespace: String,
+    name: String,
+    labels: BTreeMap<String, String>,
+}
+
+impl From<&ProxyScope> for ScopeName {
+    fn from(proxy: &ProxyScope) -> Self {
+        Self { namespace: proxy.namespace.clone(), name: proxy.name.clone(), labels: proxy.labels.clone() }
+    }
+}
+
+/// What a batch did.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    pub(crate) objects: usize,
+    pub(crate) units_run: usize,
+    pub(crate) translated: Duration,
+}
+
+/// Why a proxy is not served.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum JoinError {
+    #[error("there is no pod {namespace}/{pod}, as far as this controller knows")]
+    UnknownPod { namespace: String, pod: String },
+    #[error("pod {namespace}/{pod} does not run as service account {service_account}")]
+    OtherServiceAccount { namespace: String, pod: String, service_account: String },
+    #[error("the cluster's state has not been read yet")]
+    NotSynced,
+}
+
+impl State {
+    pub(crate) fn new(home: Home) -> Self {
+        Self {
+            home,
+            world: World::default(),
+            objects: Objects::default(),
+            scopes: BTreeMap::new(),
+            synced: false,
+            known_secrets: BTreeSet::new(),
+            wanted_secrets: BTreeSet::new(),
+            next_member: 0,
+            failed: BTreeSet::new(),
+            dirty: BTreeSet::new(),
+            lazily_dirty: BTreeSet::new(),
+            all_dirty: false,
+            counts_dirty: false,
+        }
+    }
+
+    /// Takes in what happened in the cluster, and publishes what it means.
+    pub(crate) fn batch(&mut self, batch: KubeBatch, now: Instant) -> Outcome {
+        let KubeBatch { events, answered, noticed, synced } = batch;
+        let mut changes = Vec::with_capacity(events.len());
+        let mut touched = BTreeSet::new();
+        for event in events {
+            let taken = self.objects.take(event);
+            if taken.has_status {
+                touched.insert(taken.key.clone());
+            } else if has_status(taken.key.kind) {
+                self.dirty.remove(&taken.key);
+                self.lazily_dirty.remove(&taken.key);
+                self.scopes.values_mut().for_each(|serving| serving.forget(&taken.key));
+            }
+            self.failed.remove(&taken.key);
+            changes.extend(taken.change);
+        }
+        self.known_secrets.extend(answered);
+        self.synced |= synced;
+        self.dirty.extend(touched.iter().cloned());
+        let mut outcome = Outcome { objects: changes.len(), ..Outcome::default() };
+        if !self.synced {
+            self.world = self.world.apply(changes).0;
+            return outcome;
+        }
+        // The clock is the caller's; how long translating took is only told.
+        let started = Instant::now();
+        self.step(changes, &touched, noticed, now, &mut outcome);
+        outcome.translated = started.elapsed();
+        self.publish(now);
+        outcome
+    }
+
+    /// When something that is held back must be published; see [`State::publish`].
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.scopes.values().filter_map(Serving::deadline).min()
+    }
+
+    pub(crate) fn publish(&mut self, now: Instant) {
+        for serving in self.scopes.values_mut() {
+            let about = serving.publish(now);
+            self.dirty.extend(about.into_iter().filter(|key| has_status(key.kind)));
+        }
+    }
+
+    /// The secrets that accepted Gateways of connected proxies name.
+    pub(crate) fn wanted_secrets(&mut self) -> Option<BTreeSet<SecretRef>> {
+        let wanted: BTreeSet<SecretRef> =
+            self.scopes.values().flat_map(|serving| serving.secrets.iter().cloned()).collect();
+        // What is not followed any more is not known any more.
+        self.known_secrets.retain(|secret| wanted.contains(secret));
+        if wanted == self.wanted_secrets {
+            return None;
+        }
+        self.wanted_secrets.clone_from(&wanted);
+        Some(wanted)
+    }
+
+    /// What a proxy is to be told, by the pod it runs in.
+    pub(crate) fn scope_of(&self, proxy: &ProxyInfo) -> Result<ProxyScope, JoinError> {
+        let ProxyInfo { namespace, pod, service_account, .. } = proxy;
+        if !self.synced {
+            return Err(JoinError::NotSynced);
+        }
+        let key = ObjectKey::new(ObjectKind::Pod, namespace, pod);
+        let unknown = || JoinError::UnknownPod { namespace: namespace.clone(), pod: pod.clone() };
+        let object = self.world.get(&key).ok_or_else(unknown)?;
+        let crds::Body::Pod(body) = &object.body else { return Err(unknown()) };
+        if body.service_account.as_deref().unwrap_or("default") != service_account {
+            return Err(JoinError::OtherServiceAccount {
+                namespace: namespace.clone(),
+                pod: pod.clone(),
+                service_account: service_account.clone(),
+            });
+        }
+        pod::scope(object, &self.home).ok_or_else(unknown)
+    }
+
+    /// Enters a proxy. One that is there already under the same name is ended: a proxy has one stream (CP-4).
+    pub(crate) fn join(&mut self, info: ProxyInfo, now: Instant, clock: SystemTime) -> Result<Arc<Member>, JoinError> {
+        let proxy = self.scope_of(&info)?;
+        let same = |member: &&Arc<Member>| member.info.namespace == info.namespace && member.info.pod == info.pod;
+        for old in self.scopes.values().flat_map(|serving| serving.members.values()).filter(same) {
+            info!(proxy = %info.name(), "a new stream of the proxy takes the place of the one before");
+            old.end(Ended::Replaced);
+        }
+        let name = ScopeName::from(&proxy);
+        if !self.scopes.contains_key(&name) {
+            let mut serving = Serving::new(proxy);
+            let update = guarded(&mut serving.translator, &self.world, &Changes::default());
+            match update {
+                Ok(update) => serving.take(update, &BTreeSet::new(), now),
+                Err(Panicked) => {
+                    error!(proxy = %info.name(), "translating for the proxy failed, which is a bug in Sluice")
+                }
+            }
+            serving.follow_secrets(&self.known_secrets, now + SECRET_WAIT);
+            serving.publish(now);
+            self.scopes.insert(name.clone(), serving);
+        }
+        self.next_member += 1;
+        let id = self.next_member;
+        let serving = self.scopes.get_mut(&name).expect("it was put there just now");
+        let member = Member::new(id, info, Arc::clone(&serving.scope), clock);
+        serving.members.insert(id, Arc::clone(&member));
+        Ok(member)
+    }
+
+    /// Removes a proxy. What it was told stays translated for the next of its kind, until nothing like it can come: a
+    /// restart of the only gateway must not cost a translation.
+    pub(crate) fn leave(&mut self, member: &Member) {
+        let name = ScopeName::from(member.scope.proxy());
+        let Some(serving) = self.scopes.get_mut(&name) else { return };
+        let (counted, done) = serving.leave(member.id);
+        self.dirty.extend(done);
+        self.counts_dirty |= counted;
+    }
+
+    /// Takes a proxy's answer. Tells how long each step took that it has now.
+    pub(crate) fn answered(
+        &mut self,
+        member: &Member,
+        answer: &Answer,
+        now: Instant,
+        clock: SystemTime,
+    ) -> Vec<Duration> {
+        let had_refused = !member.refused().is_empty();
+        let before = member.note_acked(answer, clock);
+        for (key, refused) in &answer.refused {
+            warn!(proxy = %member.info.name(), resource = %key, reason = refused.reason, "the proxy could not use a resource; its version before stays in force there");
+        }
+        // Refusals concern few objects, but finding out which costs more than looking at all.
+        self.all_dirty |= had_refused || !answer.refused.is_empty();
+        let name = ScopeName::from(member.scope.proxy());
+        let Some(serving) = self.scopes.get_mut(&name) else { return Vec::new() };
+        let (first, finished) = serving.answered(before, answer.cursor, now);
+        self.counts_dirty |= first;
+        self.dirty.extend(finished.done.into_iter().filter(|key| has_status(key.kind)));
+        self.lazily_dirty.extend(finished.advanced.into_iter().filter(|key| has_status(key.kind)));
+        finished.waits
+    }
+
+    /// Takes the list of objects whose status may differ from what was last asked.
+    pub(crate) fn take_dirty(&mut self) -> Dirty {
+        if !self.synced {
+            return Dirty::default();
+        }
+        let all = std::mem::take(&mut self.all_dirty);
+        let counts = std::mem::take(&mut self.counts_dirty);
+        let mut dirty = Dirty { urgent: std::mem::take(&mut self.dirty), lazy: std::mem::take(&mut self.lazily_dirty) };
+        if all {
+            dirty.urgent.extend(self.objects.keys().cloned());
+        } else if counts {
+            dirty.lazy.extend(self.objects.keys().cloned());
+        }
+        dirty
+    }
+
+    pub(crate) fn is_dirty(&self) -> bool {
+        self.synced && (self.all_dirty || self.counts_dirty || !self.dirty.is_empty() || !self.lazily_dirty.is_empty())
+    }
+
+    /// Somebody wants to know everything anew.
+    pub(crate) fn mark_all_dirty(&mut self) {
+        self.all_dirty = true;
+    }
+
+    /// Translates changes for every scope; `touched` are objects that were looked at anew even if nothing follows.
+    fn step(
+        &mut self,
+        changes: Vec<Change>,
+        touched: &BTreeSet<ObjectKey>,
+        noticed: Instant,
+        now: Instant,
+        outcome: &mut Outcome,
+    ) {
+        let singly = changes.clone();
+        let (next, diff) = self.world.apply(changes);
+        let mut about: BTreeSet<ObjectKey> = touched.clone();
+        about.extend(diff.objects().filter(|key| has_status(key.kind)).cloned());
+        let moved: Vec<ObjectKey> = diff.objects().filter(|key| key.kind == ObjectKind::Pod).cloned().collect();
+        let mut poisoned = Vec::new();
+        for (name, serving) in &mut self.scopes {
+            match guarded(&mut serving.translator, &next, &diff) {
+                Ok(update) => {
+                    outcome.units_run += update.units_run;
+                    self.dirty.extend(update.reported.iter().filter(|key| has_status(key.kind)).cloned());
+                    serving.take(update, &about, noticed);
+                }
+                Err(Panicked) => poisoned.push(name.clone()),
+            }
+        }
+        if poisoned.is_empty() {
+            self.world = next;
+        } else {
+            self.step_around(next, singly, &poisoned, &about, noticed);
+        }
+        for serving in self.scopes.values_mut() {
+            serving.follow_secrets(&self.known_secrets, now + SECRET_WAIT);
+        }
+        self.end_moved(&moved);
+    }
+
+    /// A change made translating fail, by a mistake of ours: finds it, leaves it out, and brings every scope to the
+    /// state without it.
+    fn step_around(
+        &mut self,
+        next: World,
+        singly: Vec<Change>,
+        poisoned: &[ScopeName],
+        about: &BTreeSet<ObjectKey>,
+        noticed: Instant,
+    ) {
+        let mut good = self.world.clone();
+        let mut revert = Vec::new();
+        for change in singly {
+            let key = match &change {
+                Change::Upsert(object) => object.key(),
+                Change::Remove(key) => key.clone(),
+            };
+            let (candidate, _) = good.apply(vec![change]);
+            let fails = |name: &ScopeName| {
+                let proxy = self.scopes.get(name).map(|serving| serving.scope.proxy().clone());
+                let mut probe = Translator::new(proxy.unwrap_or_default());
+                guarded(&mut probe, &candidate, &Changes::default()).is_err()
+            };
+            if poisoned.iter().any(fails) {
+                error!(object = %key, "translating the object failed, which is a bug in Sluice; its version before stays in force");
+                revert.push(match good.get(&key) {
+                    Some(object) => Change::Upsert(Arc::clone(object)),
+                    None => Change::Remove(key.clone()),
+                });
+                self.failed.insert(key);
+            } else {
+                good = candidate;
+            }
+        }
+        let (world, diff) = next.apply(revert);
+        for (name, serving) in &mut self.scopes {
+            let update = if poisoned.contains(name) {
+                serving.reset();
+                guarded(&mut serving.translator, &world, &Changes::default()).inspect(|all| serving.retain_only(all))
+            } else {
+                guarded(&mut serving.translator, &world, &diff)
+            };
+            match update {
+                Ok(update) => serving.take(update, about, noticed),
+                Err(Panicked) => {
+                    error!(proxy = %serving.scope.proxy().name, "translating failed without the change, too; the proxies stay as they are")
+                }
+            }
+        }
+        self.world = world;
+    }
+
+    /// Ends the streams of proxies whose pods are something else now.
+    fn end_moved(&self, pods: &[ObjectKey]) {
+        for key in pods {
+            let Some(object) = self.world.get(key) else { continue };
+            let Some(now) = pod::scope(object, &self.home).map(|proxy| ScopeName::from(&proxy)) else { continue };
+            for (_, serving) in self.scopes.iter().filter(|(name, _)| **name != now) {
+                let here = serving.members.values();
+                for member in here.filter(|one| one.info.namespace == key.namespace && one.info.pod == key.name) {
+                    member.end(Ended::Moved);
+                }
+            }
+        }
+    }
+
+    /// What is to be said about an object; `None` once it is gone.
+    pub(crate) fn status_of(&self, key: &ObjectKey) -> Option<ObjectStatus> {
+        super::status::of(self, key)
+    }
+
+    pub(crate) fn has_failed(&self, key: &ObjectKey) -> bool {
+        self.failed.contains(key)
+    }
+}
+
+/// A translation panicked.
+#[derive(Debug)]
+struct Panicked;
+
+fn guarded(translator: &mut Translator, world: &World, changes: &Changes) -> Result<Update, Panicked> {
+    catch_unwind(AssertUnwindSafe(|| translator.update(world, changes))).map_err(|_| Panicked)
+}
