@@ -8,12 +8,12 @@ use serde::de::{self, Unexpected, Visitor};
 /// Declares an enumeration; the first variant is its zero and therefore its default.
 macro_rules! enumeration {
     (
-        $(#[$doc:meta])*
-        $name:ident { $($(#[$variant_doc:meta])* $variant:ident = ($text:literal, $number:literal),)+ }
+        $(#[doc = $doc:literal])*
+        $name:ident { $($(#[doc = $variant_doc:literal])* $variant:ident = ($text:literal, $number:literal),)+ }
     ) => {
-        $(#[$doc])*
+        $(#[doc = $doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub enum $name { $($(#[$variant_doc])* $variant,)+ }
+        pub enum $name { $($(#[doc = $variant_doc])* $variant,)+ }
 
         impl $name {
             /// The name users write.
@@ -42,6 +42,17 @@ macro_rules! enumeration {
             }
         }
 
+        impl schemars::JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                const VALUES: &[(&str, &str)] = &[$(($text, concat!($($variant_doc,)*)),)+];
+                $crate::common::enumeration::schema(concat!($($doc,)*), VALUES)
+            }
+        }
+
         impl $crate::common::enumeration::Enumeration for $name {
             const VALUES: &'static [(Self, &'static str, i64)] = &[$((Self::$variant, $text, $number),)+];
         }
@@ -54,6 +65,17 @@ macro_rules! enumeration {
     };
 }
 pub(crate) use enumeration;
+
+/// The schema of an enumeration: its names, and what each of them means. The numbers are left to files, as in Istio's
+/// own schema.
+pub(crate) fn schema(what: &str, values: &[(&str, &str)]) -> schemars::Schema {
+    let names: Vec<&str> = values.iter().map(|(name, _)| *name).collect();
+    let mut description = what.trim().to_owned();
+    for (name, meaning) in values {
+        description.push_str(&format!("\n- `{name}`: {}", meaning.trim()));
+    }
+    schemars::json_schema!({"type": "string", "enum": names, "description": description})
+}
 
 /// What [`enumeration!`] implements.
 pub(crate) trait Enumeration: Copy + 'static {

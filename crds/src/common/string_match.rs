@@ -1,10 +1,11 @@
 //! A condition on a text (docs/semantics.md §1.7).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// `exact`, `prefix` or `regex`; none of them means "is present". The schema forbids more than one, which whoever
 /// interprets the object reports.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct StringMatch {
     /// The whole text, letter by letter.

@@ -1,9 +1,10 @@
 //! What a policy is attached to when it names it instead of selecting workloads (docs/semantics.md §1.6).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Names an object a policy is attached to.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct PolicyTargetReference {
     /// The object's group; empty for Kubernetes' core.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::common::enumeration::enumeration;
@@ -9,7 +10,7 @@ use crate::common::selector::PolicySelector;
 use crate::networking::virtual_service::PortSelector;
 
 /// Policies for traffic to one host.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct DestinationRule {
     /// The service, by full name, short name or wildcard.
@@ -25,7 +26,7 @@ pub struct DestinationRule {
 }
 
 /// How connections and requests are spread, limited and secured.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct TrafficPolicy {
     /// How an endpoint is chosen.
@@ -47,7 +48,7 @@ pub struct TrafficPolicy {
 }
 
 /// Policies for one port.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct PortTrafficPolicy {
     /// Which port of the service.
@@ -63,7 +64,7 @@ pub struct PortTrafficPolicy {
 }
 
 /// A tunnel for TCP and TLS routes.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct TunnelSettings {
     /// `CONNECT` or `POST`.
@@ -75,7 +76,7 @@ pub struct TunnelSettings {
 }
 
 /// The PROXY protocol towards the endpoint.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct ProxyProtocol {
     /// Which version.
@@ -93,7 +94,7 @@ enumeration! {
 }
 
 /// Limit on concurrent retries, relative to the load.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct RetryBudget {
     /// Percent of the active requests.
@@ -105,7 +106,7 @@ pub struct RetryBudget {
 }
 
 /// A named group of a service's endpoints.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct Subset {
     /// The name routes use.
@@ -117,7 +118,7 @@ pub struct Subset {
 }
 
 /// How an endpoint is chosen (docs/semantics.md §4.4).
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct LoadBalancerSettings {
     /// One of the standard algorithms.
@@ -153,7 +154,7 @@ enumeration! {
 }
 
 /// Choice by hash: one key, one algorithm.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct ConsistentHashLb {
     /// Hash a header.
@@ -173,7 +174,7 @@ pub struct ConsistentHashLb {
 }
 
 /// A ring of endpoints.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct RingHash {
     /// How many places the ring has at least.
@@ -181,7 +182,7 @@ pub struct RingHash {
 }
 
 /// A Maglev table.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct MagLev {
     /// How many places the table has; a prime number.
@@ -189,7 +190,7 @@ pub struct MagLev {
 }
 
 /// The cookie that is hashed, or made when it is missing.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct HttpCookie {
     /// Its name.
@@ -203,7 +204,7 @@ pub struct HttpCookie {
 }
 
 /// An attribute of an [`HttpCookie`].
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct CookieAttribute {
     /// Its name.
@@ -213,7 +214,7 @@ pub struct CookieAttribute {
 }
 
 /// Little traffic for new endpoints.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct WarmupConfiguration {
     /// How long an endpoint counts as new.
@@ -225,7 +226,7 @@ pub struct WarmupConfiguration {
 }
 
 /// Limits on connections and requests (docs/semantics.md §4.6).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct ConnectionPoolSettings {
     /// Limits for every protocol.
@@ -235,7 +236,7 @@ pub struct ConnectionPoolSettings {
 }
 
 /// Limits for every protocol.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct TcpSettings {
     /// Connections at most.
@@ -251,7 +252,7 @@ pub struct TcpSettings {
 }
 
 /// Probes on idle connections.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct TcpKeepalive {
     /// How many may stay unanswered.
@@ -263,7 +264,7 @@ pub struct TcpKeepalive {
 }
 
 /// Limits for HTTP.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct HttpSettings {
     /// Requests that may wait for a connection.
@@ -299,7 +300,7 @@ enumeration! {
 }
 
 /// Pings on HTTP/2 connections.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct ConnectionKeepalive {
     /// How far they are apart.
@@ -309,7 +310,7 @@ pub struct ConnectionKeepalive {
 }
 
 /// When a failing endpoint is left out (docs/semantics.md §4.7).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct OutlierDetection {
     /// Deprecated and without effect.
@@ -336,7 +337,7 @@ pub struct OutlierDetection {
 }
 
 /// TLS towards the endpoints (docs/semantics.md §4.8).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct ClientTlsSettings {
     /// Whether TLS is spoken and with which certificate.
@@ -374,7 +375,7 @@ enumeration! {
 }
 
 /// Preference for near endpoints (docs/semantics.md §4.5).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct LocalityLoadBalancerSetting {
     /// Fixed shares per locality.
@@ -388,7 +389,7 @@ pub struct LocalityLoadBalancerSetting {
 }
 
 /// Fixed shares for traffic from one locality.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct LocalityDistribute {
     /// `region/zone/subzone` the traffic comes from.
@@ -398,7 +399,7 @@ pub struct LocalityDistribute {
 }
 
 /// Where traffic goes when a region fails.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct LocalityFailover {
     /// The region that fails.
@@ -408,7 +409,7 @@ pub struct LocalityFailover {
 }
 
 /// Preference for endpoints of the same zone.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct ZoneAwareLoadBalancerSetting {
     /// Whether any of this applies.

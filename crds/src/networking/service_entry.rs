@@ -1,5 +1,6 @@
 //! ServiceEntry: a service the platform does not know (docs/semantics.md §5).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::common::enumeration::enumeration;
@@ -7,7 +8,7 @@ use crate::common::selector::WorkloadSelector;
 use crate::networking::workload_entry::WorkloadEntry;
 
 /// Adds services to the registry.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct ServiceEntry {
     /// Names of the services.
@@ -31,7 +32,7 @@ pub struct ServiceEntry {
 }
 
 /// A port of a [`ServiceEntry`].
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct ServicePort {
     /// The number clients use.

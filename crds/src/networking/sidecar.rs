@@ -1,5 +1,6 @@
 //! Sidecar: what the proxy beside a workload listens on and can reach (docs/semantics.md §7).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::common::enumeration::enumeration;
@@ -9,7 +10,7 @@ use crate::networking::gateway::ServerTlsSettings;
 use crate::networking::virtual_service::Destination;
 
 /// Narrows what the sidecars it selects accept and import. Gateways pay no attention to it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct Sidecar {
     /// Workloads of the namespace it applies to; without it, all of them.
@@ -25,7 +26,7 @@ pub struct Sidecar {
 }
 
 /// A listener for traffic to the workload.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct IstioIngressListener {
     /// The port it is for.
@@ -43,7 +44,7 @@ pub struct IstioIngressListener {
 }
 
 /// What the workload may reach through one port, or through all others.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct IstioEgressListener {
     /// The port it is for; without it, every port that no other entry is for.
@@ -57,7 +58,7 @@ pub struct IstioEgressListener {
 }
 
 /// A port of a listener.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct SidecarPort {
     /// The port's number.
@@ -71,7 +72,7 @@ pub struct SidecarPort {
 }
 
 /// What happens to traffic to hosts that are not imported.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct SidecarOutboundTrafficPolicy {
     /// The choice.

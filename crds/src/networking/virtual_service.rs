@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::common::enumeration::enumeration;
 use crate::common::string_match::StringMatch;
 
 /// Routes for one or more hosts.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct VirtualService {
     /// Hosts the routes are for: full names, short names, wildcards or addresses. Empty in a delegate.
@@ -26,7 +27,7 @@ pub struct VirtualService {
 }
 
 /// A named place traffic can go to.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct Destination {
     /// A service of the registry.
@@ -38,7 +39,7 @@ pub struct Destination {
 }
 
 /// A port by its number.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct PortSelector {
     /// The port's number.
@@ -46,7 +47,7 @@ pub struct PortSelector {
 }
 
 /// A share in percent.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct Percent {
     /// 0 to 100.
@@ -54,7 +55,7 @@ pub struct Percent {
 }
 
 /// One rule for HTTP: conditions, one action, and what else happens on the way.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct HttpRoute {
     /// A name for logs.
@@ -94,7 +95,7 @@ pub struct HttpRoute {
 }
 
 /// Names the VirtualService that decides instead.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct Delegate {
     /// Its name.
@@ -104,7 +105,7 @@ pub struct Delegate {
 }
 
 /// Header changes in both directions.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct Headers {
     /// On the way to the destination.
@@ -114,7 +115,7 @@ pub struct Headers {
 }
 
 /// Header changes in one direction.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct HeaderOperations {
     /// Replace or create.
@@ -126,7 +127,7 @@ pub struct HeaderOperations {
 }
 
 /// Conditions on a request, all of which must hold.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct HttpMatchRequest {
     /// A name for logs.
@@ -160,7 +161,7 @@ pub struct HttpMatchRequest {
 }
 
 /// A destination with its share of an HTTP rule's traffic.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct HttpRouteDestination {
     /// Where to.
@@ -172,7 +173,7 @@ pub struct HttpRouteDestination {
 }
 
 /// A destination with its share of a TLS or TCP rule's traffic.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct RouteDestination {
     /// Where to.
@@ -182,7 +183,7 @@ pub struct RouteDestination {
 }
 
 /// A rule for TLS connections, by SNI.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct TlsRoute {
     /// The rule applies when any of these match.
@@ -193,7 +194,7 @@ pub struct TlsRoute {
 }
 
 /// A rule for TCP connections.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct TcpRoute {
     /// The rule applies when any of these match, or always when there are none.
@@ -204,7 +205,7 @@ pub struct TcpRoute {
 }
 
 /// Conditions on a TCP connection.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct L4MatchAttributes {
     /// Networks the destination address lies in.
@@ -222,7 +223,7 @@ pub struct L4MatchAttributes {
 }
 
 /// Conditions on a TLS connection.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct TlsMatchAttributes {
     /// Server names the client may ask for.
@@ -240,7 +241,7 @@ pub struct TlsMatchAttributes {
 }
 
 /// An answer that sends the client elsewhere (docs/semantics.md §3.6).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct HttpRedirect {
     /// The new path.
@@ -270,7 +271,7 @@ enumeration! {
 }
 
 /// A fixed answer (docs/semantics.md §3.7).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct HttpDirectResponse {
     /// Its status.
@@ -280,7 +281,7 @@ pub struct HttpDirectResponse {
 }
 
 /// A body: one of the two.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct HttpBody {
     /// As text.
@@ -290,7 +291,7 @@ pub struct HttpBody {
 }
 
 /// Changes to path and authority (docs/semantics.md §3.8).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct HttpRewrite {
     /// What replaces the matched prefix, or the whole path after an exact or regex match.
@@ -302,7 +303,7 @@ pub struct HttpRewrite {
 }
 
 /// Search and replace.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct RegexRewrite {
     /// The regular expression searched for.
@@ -313,7 +314,7 @@ pub struct RegexRewrite {
 }
 
 /// When and how often to try again (docs/semantics.md §3.10).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct HttpRetry {
     /// How often at most.
@@ -331,7 +332,7 @@ pub struct HttpRetry {
 }
 
 /// Cross-origin rules (docs/semantics.md §3.13).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct CorsPolicy {
     /// Deprecated form of `allowOrigins`.
@@ -365,7 +366,7 @@ enumeration! {
 }
 
 /// Failures to inject (docs/semantics.md §3.11).
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct HttpFaultInjection {
     /// Wait before forwarding.
@@ -375,7 +376,7 @@ pub struct HttpFaultInjection {
 }
 
 /// A delay for a share of requests.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct FaultDelay {
     /// Deprecated form of `percentage`.
@@ -389,7 +390,7 @@ pub struct FaultDelay {
 }
 
 /// An error for a share of requests.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct FaultAbort {
     /// The HTTP status to answer with.
@@ -403,7 +404,7 @@ pub struct FaultAbort {
 }
 
 /// A copy of the traffic (docs/semantics.md §3.12).
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct HttpMirrorPolicy {
     /// Where to.

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::networking::workload_entry::WorkloadEntry;
 
 /// A template for the WorkloadEntries of workloads that register themselves.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct WorkloadGroup {
     /// Labels and annotations of the WorkloadEntries.
@@ -19,7 +20,7 @@ pub struct WorkloadGroup {
 }
 
 /// Labels and annotations.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct WorkloadGroupMeta {
     /// Labels of the WorkloadEntries.
@@ -29,7 +30,7 @@ pub struct WorkloadGroupMeta {
 }
 
 /// How a workload's health is found out: by one of the four ways.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct ReadinessProbe {
     /// Seconds before the first probe.
@@ -53,7 +54,7 @@ pub struct ReadinessProbe {
 }
 
 /// A probe by an HTTP request.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct HttpHealthCheckConfig {
     /// The path asked for.
@@ -69,7 +70,7 @@ pub struct HttpHealthCheckConfig {
 }
 
 /// A header of a probe.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct HttpHeader {
     /// Its name.
@@ -79,7 +80,7 @@ pub struct HttpHeader {
 }
 
 /// A probe by a connection.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct TcpHealthCheckConfig {
     /// The host connected to; `localhost` without it.
@@ -89,7 +90,7 @@ pub struct TcpHealthCheckConfig {
 }
 
 /// A probe by a command.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct ExecHealthCheckConfig {
     /// The command and its arguments; exit code 0 is success.
@@ -97,7 +98,7 @@ pub struct ExecHealthCheckConfig {
 }
 
 /// A probe by gRPC's health service.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct GrpcHealthCheckConfig {
     /// The port asked.

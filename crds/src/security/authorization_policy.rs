@@ -1,5 +1,6 @@
 //! AuthorizationPolicy: which requests are let in (docs/semantics.md §13).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::common::enumeration::enumeration;
@@ -7,7 +8,7 @@ use crate::common::selector::PolicySelector;
 use crate::common::target::PolicyTargetReference;
 
 /// Which requests are let in. Without rules nothing matches, so an ALLOW policy without rules lets nothing in.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct AuthorizationPolicy {
     /// Workloads of the namespace it applies to; without it and targets, all of them.
@@ -25,7 +26,7 @@ pub struct AuthorizationPolicy {
 }
 
 /// Matches when a source, an operation and every condition does; what is not given matches everything.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct Rule {
     /// Who asks: any of these.
@@ -37,7 +38,7 @@ pub struct Rule {
 }
 
 /// One way to match who asks.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct RuleFrom {
     /// Who asks.
@@ -45,7 +46,7 @@ pub struct RuleFrom {
 }
 
 /// One way to match what is asked for.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct RuleTo {
     /// What is asked for.
@@ -53,7 +54,7 @@ pub struct RuleTo {
 }
 
 /// Who asks: every given field must match, each by one of its values.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct Source {
     /// Identities from client certificates: `trust-domain/ns/NAMESPACE/sa/NAME`.
@@ -87,7 +88,7 @@ pub struct Source {
 }
 
 /// What is asked for: every given field must match, each by one of its values.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct Operation {
     /// Hosts, with the port if the client sends one.
@@ -109,7 +110,7 @@ pub struct Operation {
 }
 
 /// A further condition.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct Condition {
     /// What is looked at, such as `request.headers[x-tenant]`.
@@ -121,7 +122,7 @@ pub struct Condition {
 }
 
 /// Who decides in place of this policy.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct ExtensionProvider {
     /// Its name among MeshConfig's `extensionProviders`.

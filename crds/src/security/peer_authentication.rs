@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::common::enumeration::enumeration;
 use crate::common::selector::PolicySelector;
 
 /// Whether workloads accept plaintext, mutual TLS or both.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct PeerAuthentication {
     /// Workloads of the namespace it applies to; without it, all of them.
@@ -20,7 +21,7 @@ pub struct PeerAuthentication {
 }
 
 /// What is accepted.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct MutualTls {
     /// The choice.

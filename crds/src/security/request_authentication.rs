@@ -1,12 +1,13 @@
 //! RequestAuthentication: which tokens are accepted as identities of requests (docs/semantics.md §12).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::common::selector::PolicySelector;
 use crate::common::target::PolicyTargetReference;
 
 /// Which tokens are accepted. A request without a token passes, without an identity; one with a bad token does not.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct RequestAuthentication {
     /// Workloads of the namespace it applies to; without it and targets, all of them.
@@ -20,7 +21,7 @@ pub struct RequestAuthentication {
 }
 
 /// Tokens of one issuer.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct JwtRule {
     /// Claim `iss` of the tokens.
@@ -51,7 +52,7 @@ pub struct JwtRule {
 }
 
 /// A header with a token.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct JwtHeader {
     /// Its name.
@@ -61,7 +62,7 @@ pub struct JwtHeader {
 }
 
 /// A header that gets a claim.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct ClaimToHeader {
     /// The header's name.

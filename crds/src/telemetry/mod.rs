@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::common::enumeration::enumeration;
@@ -9,7 +10,7 @@ use crate::common::selector::PolicySelector;
 use crate::common::target::PolicyTargetReference;
 
 /// What proxies tell about the traffic.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct Telemetry {
     /// Workloads of the namespace it applies to; without it and targets, all of them.
@@ -27,7 +28,7 @@ pub struct Telemetry {
 }
 
 /// Names a provider of MeshConfig's `extensionProviders`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct ProviderRef {
     /// Its name.
@@ -35,7 +36,7 @@ pub struct ProviderRef {
 }
 
 /// Traces.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct Tracing {
     /// Which traffic it is for.
@@ -58,7 +59,7 @@ pub struct Tracing {
 }
 
 /// Which traffic a [`Tracing`] is for.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct TracingSelector {
     /// From or to the workload.
@@ -66,7 +67,7 @@ pub struct TracingSelector {
 }
 
 /// A tag: its value comes from one of the four.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct CustomTag {
     /// A fixed value.
@@ -80,7 +81,7 @@ pub struct CustomTag {
 }
 
 /// A fixed value.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct Literal {
     /// The value.
@@ -88,7 +89,7 @@ pub struct Literal {
 }
 
 /// An environment variable.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct TagEnvironment {
     /// Its name.
@@ -98,7 +99,7 @@ pub struct TagEnvironment {
 }
 
 /// A header of the request.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct RequestHeader {
     /// Its name.
@@ -108,7 +109,7 @@ pub struct RequestHeader {
 }
 
 /// A format with the access log's operators.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct Formatter {
     /// The format.
@@ -116,7 +117,7 @@ pub struct Formatter {
 }
 
 /// Metrics.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct Metrics {
     /// Where metrics go.
@@ -128,7 +129,7 @@ pub struct Metrics {
 }
 
 /// Changes to metrics.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct MetricsOverrides {
     /// Which metrics.
@@ -141,7 +142,7 @@ pub struct MetricsOverrides {
 }
 
 /// Which metrics: one of Istio's, or one by name.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct MetricSelector {
     /// One of Istio's.
@@ -153,7 +154,7 @@ pub struct MetricSelector {
 }
 
 /// A change to a label.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct TagOverride {
     /// Write or leave out.
@@ -163,7 +164,7 @@ pub struct TagOverride {
 }
 
 /// The access log.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct AccessLogging {
     /// Which traffic it is for.
@@ -178,7 +179,7 @@ pub struct AccessLogging {
 }
 
 /// Which traffic an [`AccessLogging`] is for.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct LogSelector {
     /// From or to the workload.
@@ -186,7 +187,7 @@ pub struct LogSelector {
 }
 
 /// Which requests are written.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct LogFilter {
     /// A CEL expression, such as `response.code >= 400`.
