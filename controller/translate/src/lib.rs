@@ -13,6 +13,7 @@ mod export;
 mod gateway;
 mod hosts;
 mod http_route;
+mod ingress;
 mod mesh;
 mod pem;
 mod protocol;
@@ -30,6 +31,7 @@ mod validate;
 mod virtual_service;
 mod world;
 
+pub use ingress::{IngressAddresses, ingress_addresses, ingresses};
 pub use report::{Level, Problem, Report, Severity};
 pub use translator::{Translator, Update};
 pub use validate::{unused, validate};

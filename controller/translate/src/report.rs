@@ -99,6 +99,12 @@ pub enum Problem {
     UnknownHost { host: String },
     #[error("service {host:?} has no port {port} (it has {ports}); requests get 503")]
     UnknownPort { host: String, port: u16, ports: String },
+    #[error("port {name:?} cannot be found: {why}; the path is left out")]
+    UnknownPortName { name: String, why: String },
+    #[error("there is no IngressClass {class:?}; this Ingress is not served")]
+    UnknownIngressClass { class: String },
+    #[error("hosts without a rule go to the default backend of {older}, which is older")]
+    DefaultBackendTaken { older: String },
     #[error("no DestinationRule that applies to {host:?} here has subset {subset:?}; requests get 503")]
     UnknownSubset { host: String, subset: String },
     #[error("there is no Gateway {gateway:?}")]
@@ -160,6 +166,9 @@ impl Problem {
             Self::NotSupportedYet { .. } => "NotSupportedYet",
             Self::UnknownHost { .. } => "UnknownHost",
             Self::UnknownPort { .. } => "UnknownPort",
+            Self::UnknownPortName { .. } => "UnknownPortName",
+            Self::UnknownIngressClass { .. } => "UnknownIngressClass",
+            Self::DefaultBackendTaken { .. } => "DefaultBackendTaken",
             Self::UnknownSubset { .. } => "UnknownSubset",
             Self::UnknownGateway { .. } => "UnknownGateway",
             Self::NotExported { .. } => "NotExported",
@@ -207,6 +216,9 @@ impl Problem {
             | Self::NotSupportedYet { .. }
             | Self::UnknownHost { .. }
             | Self::UnknownPort { .. }
+            | Self::UnknownPortName { .. }
+            | Self::UnknownIngressClass { .. }
+            | Self::DefaultBackendTaken { .. }
             | Self::UnknownSubset { .. }
             | Self::UnknownGateway { .. }
             | Self::NotExported { .. }

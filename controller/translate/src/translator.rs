@@ -12,8 +12,8 @@ use crate::mesh::{self, Mesh};
 use crate::report::{Problem, Report};
 use crate::step::Step;
 use crate::unit::{Context, Unit, UnitId};
-use crate::world::{Changes, Lookup, ServersByGateway, View, World, lookups};
-use crate::{cluster, endpoints, secret, settings, virtual_service};
+use crate::world::{Changes, Lookup, ServersByGateway, Typed, View, World, lookups};
+use crate::{cluster, endpoints, ingress, secret, settings, virtual_service};
 
 /// What one proxy is told, kept up to date.
 #[derive(Debug)]
@@ -79,12 +79,18 @@ impl Translator {
         if everything {
             step.dirty.extend(self.units.keys().cloned());
             step.dirty.extend([UnitId::Settings, UnitId::Gateways]);
-            step.dirty.extend(world.keys_of(ObjectKind::VirtualService).cloned().map(UnitId::Group));
+            for kind in [ObjectKind::VirtualService, ObjectKind::Ingress] {
+                step.dirty.extend(world.keys_of(kind).cloned().map(UnitId::Group));
+            }
+            let ingresses = world.keys_of(ObjectKind::Ingress).filter_map(|key| world.get(key));
+            step.dirty.extend(ingresses.flat_map(|ingress| lookups(ingress)).filter_map(host_of));
         }
         for lookup in &changes.touched {
             self.mark(lookup, &mut step);
+            step.dirty.extend(host_of(lookup.clone()));
         }
-        for key in changes.objects.iter().filter(|key| key.kind == ObjectKind::VirtualService) {
+        let has_group = |key: &&ObjectKey| matches!(key.kind, ObjectKind::VirtualService | ObjectKind::Ingress);
+        for key in changes.objects.iter().filter(has_group) {
             step.dirty.insert(UnitId::Group(key.clone()));
         }
         // In this order, because each stage decides what the next ones have to do.
@@ -147,11 +153,18 @@ impl Translator {
         let Some(found) = world.get(object) else { return BTreeSet::new() };
         let mut units: BTreeSet<&UnitId> = BTreeSet::new();
         // Every proxy looks at every Gateway; those it does not select have no part in it.
-        if let Body::Gateway(spec) = &found.body {
-            if gateway::is_selected(spec, &self.proxy) {
-                units.insert(&UnitId::Gateways);
+        // The same goes for Ingresses.
+        let has_part = match &found.body {
+            Body::Gateway(spec) => gateway::is_selected(spec, &self.proxy),
+            Body::Ingress(spec) => {
+                let context = Context { view: View::new(world, &self.servers), proxy: &self.proxy, mesh: &self.mesh };
+                ingress::is_served(&context, Typed { meta: &found.meta, spec })
             }
-        } else {
+            _ => true,
+        };
+        if matches!(found.body, Body::Gateway(_)) && has_part {
+            units.insert(&UnitId::Gateways);
+        } else if has_part {
             let own = UnitId::Group(object.clone());
             units.extend(self.units.get_key_value(&own).map(|(id, _)| id));
             for lookup in lookups(found).into_iter().chain([Lookup::Object(object.clone())]) {
@@ -214,7 +227,16 @@ impl Translator {
             }
             UnitId::Group(key) => {
                 exists = world.get(key).is_some();
-                let group = virtual_service::translate(&context, key, &mut unit.needed, &mut unit.reports);
+                let translate = match key.kind {
+                    ObjectKind::Ingress => ingress::default_backend,
+                    _ => virtual_service::translate,
+                };
+                let group = translate(&context, key, &mut unit.needed, &mut unit.reports);
+                unit.put(group.map(Resource::RouteGroup));
+            }
+            UnitId::IngressHost(host) => {
+                exists = world.has(&Lookup::IngressesFor(host.clone()));
+                let group = ingress::host(&context, host, &mut unit.needed, &mut unit.reports);
                 unit.put(group.map(Resource::RouteGroup));
             }
             UnitId::Cluster(name) => {
@@ -347,4 +369,12 @@ impl Translator {
 /// Where groups begin in the order of units.
 fn first_group() -> UnitId {
     UnitId::Group(ObjectKey::new(ObjectKind::Gateway, "", ""))
+}
+
+/// The unit of a host that an Ingress has a rule for.
+fn host_of(lookup: Lookup) -> Option<UnitId> {
+    match lookup {
+        Lookup::IngressesFor(host) => Some(UnitId::IngressHost(host)),
+        _ => None,
+    }
 }

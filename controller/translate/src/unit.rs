@@ -16,8 +16,10 @@ pub(crate) enum UnitId {
     Settings,
     /// All Gateways together: their servers share ports.
     Gateways,
-    /// One VirtualService.
+    /// One VirtualService, or the default backend of one Ingress.
     Group(ObjectKey),
+    /// One host of all Ingresses together.
+    IngressHost(String),
     Cluster(ClusterName),
     Endpoints(ClusterName),
     Secret(SecretName),

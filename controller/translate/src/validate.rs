@@ -5,7 +5,7 @@ use crds::{Body, Object, ObjectKind};
 
 use crate::report::{Problem, Report};
 use crate::scope::{Scope, last_name};
-use crate::{destination_rule, gateway, mesh, service_entry, virtual_service};
+use crate::{destination_rule, gateway, ingress, mesh, service_entry, virtual_service};
 
 /// Annotations that only the control plane may set.
 const RESERVED: &str = "internal.istio.io/";
@@ -27,6 +27,7 @@ pub fn validate(object: &Object) -> Vec<Report> {
         Body::VirtualService(spec) => virtual_service::validate(spec, own, &mut at),
         Body::DestinationRule(spec) => destination_rule::validate(spec, own, &mut at),
         Body::ServiceEntry(spec) => service_entry::validate(spec, own, &mut at),
+        Body::Ingress(spec) => ingress::validate(spec, &mut at),
         Body::ConfigMap(_) => mesh::validate(object, &mut reports),
         Body::Sidecar(_)
         | Body::WorkloadEntry(_)
@@ -35,8 +36,7 @@ pub fn validate(object: &Object) -> Vec<Report> {
         | Body::PeerAuthentication(_)
         | Body::RequestAuthentication(_)
         | Body::AuthorizationPolicy(_)
-        | Body::Telemetry(_)
-        | Body::Ingress(_) => {
+        | Body::Telemetry(_) => {
             if let Some(effect) = unused(key.kind) {
                 let problem = Problem::NotSupportedYet { field: key.kind.to_string(), effect };
                 reports.push(Report { object: key.clone(), field: String::new(), problem });
@@ -73,11 +73,11 @@ pub fn unused(kind: ObjectKind) -> Option<&'static str> {
         ObjectKind::Sidecar => "there are no sidecars yet, and gateways pay no attention to it",
         ObjectKind::WorkloadEntry => "no service gets it as an endpoint",
         ObjectKind::WorkloadGroup => "no workload is registered by it",
-        ObjectKind::Ingress => "it makes no routes",
         ObjectKind::Gateway
         | ObjectKind::VirtualService
         | ObjectKind::DestinationRule
         | ObjectKind::ServiceEntry
+        | ObjectKind::Ingress
         | ObjectKind::IngressClass
         | ObjectKind::Service
         | ObjectKind::EndpointSlice

@@ -249,9 +249,54 @@ fn secret() -> impl Strategy<Value = Edit> {
     })
 }
 
+fn ingress() -> impl Strategy<Value = Edit> {
+    let name = prop::sample::select(&NAMES[..]);
+    let port = prop_oneof![
+        3 => port().prop_map(|number| json!({ "number": number })),
+        2 => pick(&["http", "web", ""]).prop_map(|name| json!({ "name": name })),
+    ];
+    let service = (name, port).prop_map(|(name, port)| json!({ "service": { "name": name, "port": port } }));
+    let backend = prop_oneof![
+        9 => service,
+        1 => Just(json!({ "resource": { "kind": "Bucket", "name": "b" } })),
+        1 => Just(json!({})),
+    ];
+    let kind = mostly(&["Exact", "Prefix", "ImplementationSpecific"], &["", "Glob"]);
+    let entry = (kind, path(), backend.clone())
+        .prop_map(|(kind, path, backend)| json!({ "pathType": kind, "path": path, "backend": backend }));
+    let rule = (prop::option::of(host()), prop::option::weighted(0.9, prop::collection::vec(entry, 0..3)))
+        .prop_map(|(host, paths)| json!({ "host": host, "http": paths.map(|paths| json!({ "paths": paths })) }));
+    let tls =
+        (prop::collection::vec(host(), 0..2), prop::option::weighted(0.9, mostly(&["one", "two"], &["", "ns/x"])))
+            .prop_map(|(hosts, secret)| json!({ "hosts": hosts, "secretName": secret }));
+    let class = prop::option::weighted(0.9, mostly(&["istio", "istio", "one", "two"], &["", "sluice", "nginx"]));
+    let spec = (
+        class,
+        prop::collection::vec(rule, 0..3),
+        prop::collection::vec(tls, 0..2),
+        prop::option::weighted(0.3, backend),
+    )
+        .prop_map(|(class, rules, tls, backend)| {
+            json!({ "spec": { "ingressClassName": class, "rules": rules, "tls": tls, "defaultBackend": backend } })
+        });
+    object("Ingress", "networking.k8s.io/v1", spec)
+}
+
+fn ingress_class() -> impl Strategy<Value = Edit> {
+    let controller = pick(&["istio.io/ingress-controller", "sluice.dev/ingress-controller", "k8s.io/ingress-nginx"]);
+    object(
+        "IngressClass",
+        "networking.k8s.io/v1",
+        controller.prop_map(|name| json!({ "spec": { "controller": name } })),
+    )
+}
+
 fn mesh() -> impl Strategy<Value = Edit> {
     let text = pick(&[
         "",
+        "ingressControllerMode: DEFAULT",
+        "ingressControllerMode: \"OFF\"",
+        "{ingressClass: two, ingressSelector: else}",
         "connectTimeout: 3s",
         "defaultServiceExportTo: [\".\"]",
         "rootNamespace: shop",
@@ -274,15 +319,17 @@ fn removal() -> impl Strategy<Value = Edit> {
         ObjectKind::Service,
         ObjectKind::EndpointSlice,
         ObjectKind::Pod,
+        ObjectKind::Ingress,
+        ObjectKind::IngressClass,
     ];
     (prop::sample::select(kinds.to_vec()), prop::sample::select(&NAMESPACES[..]), prop::sample::select(&NAMES[..]))
-        .prop_map(|(kind, namespace, name)| Edit::Remove(kind, namespace, name))
+        .prop_map(|(kind, namespace, name)| Edit::Remove(kind, if kind.is_namespaced() { namespace } else { "" }, name))
 }
 
 fn edit() -> impl Strategy<Value = Edit> {
     prop_oneof![
         4 => gateway(), 6 => virtual_service(), 3 => destination_rule(), 3 => service_entry(), 3 => service(), 3 => slice(),
-        2 => pod(), 1 => secret(), 1 => mesh(), 4 => removal(),
+        2 => pod(), 1 => secret(), 1 => mesh(), 5 => ingress(), 2 => ingress_class(), 5 => removal(),
     ]
 }
 

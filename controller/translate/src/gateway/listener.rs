@@ -95,7 +95,7 @@ fn tcp_chain(
 ) -> Option<Chain> {
     let chain = tcp::chain(context, candidate, &mut made.needed, reports);
     if chain.is_none() {
-        let (object, field) = (candidate.gateway_key(), candidate.path());
+        let (object, field) = (candidate.object(), candidate.path());
         reports.push(Report { object, field, problem: Problem::NoTcpRoute });
     }
     chain.map(Chain::Tcp)

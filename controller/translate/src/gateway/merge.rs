@@ -59,7 +59,7 @@ impl<'a> Ports<'a> {
         };
         match (refused, candidate.protocol) {
             (Some(problem), _) => {
-                reports.push(Report { object: candidate.gateway_key(), field: candidate.path(), problem });
+                reports.push(Report { object: candidate.object(), field: candidate.path(), problem });
             }
             (None, ServerProtocol::Tls) => socket.tls.push(candidate),
             (None, ServerProtocol::Http | ServerProtocol::Tcp) => socket.plaintext.push(candidate),
@@ -108,5 +108,5 @@ fn entries<'a>(candidate: &'a Candidate<'_>) -> impl Iterator<Item = String> + u
 }
 
 fn name(candidate: &Candidate<'_>) -> String {
-    format!("{} {}", candidate.gateway_key(), candidate.path())
+    format!("{} {}", candidate.object(), candidate.path())
 }

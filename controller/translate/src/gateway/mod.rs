@@ -8,12 +8,13 @@ mod tcp;
 mod tls;
 mod validate;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crds::{Gateway, ObjectKey, ObjectKind, Server};
 use ir::{Listener, RouteTable, SecretName, ServerRank, TableName};
 
 use crate::ProxyScope;
+use crate::ingress::{self, IngressServers};
 use crate::report::Report;
 use crate::unit::{Context, Needed};
 use crate::world::{GatewayName, ServersByGateway, Typed, selects};
@@ -68,6 +69,8 @@ impl ServerHost {
 /// A server on its way to a listener.
 struct Candidate<'a> {
     gateway: Typed<'a, Gateway>,
+    /// What the Gateway stands for, where no user wrote it.
+    ingress: Option<&'a IngressServers>,
     index: usize,
     server: &'a Server,
     /// As written.
@@ -92,12 +95,21 @@ impl Candidate<'_> {
         GatewayName { namespace: self.gateway.meta.namespace.clone(), name: self.gateway.meta.name.clone() }
     }
 
-    fn gateway_key(&self) -> ObjectKey {
-        self.gateway.key(ObjectKind::Gateway)
+    /// The object that the server was written in.
+    fn object(&self) -> ObjectKey {
+        self.ingress.map_or_else(|| self.gateway.key(ObjectKind::Gateway), |made| made.ingress.clone())
     }
 
+    /// Where in it.
     fn path(&self) -> String {
-        format!("spec.servers[{}]", self.index)
+        let field = self.ingress.and_then(|made| made.fields.get(self.index)).cloned();
+        field.unwrap_or_else(|| format!("spec.servers[{}]", self.index))
+    }
+
+    /// Where a field of its `tls` block was written that names a certificate.
+    fn credential_path(&self, field: &str) -> String {
+        let path = self.path();
+        if self.ingress.is_some() { format!("{path}.secretName") } else { format!("{path}.tls.{field}") }
     }
 
     fn rank(&self) -> ServerRank {
@@ -115,13 +127,17 @@ impl Candidate<'_> {
 }
 
 pub(crate) fn translate(context: &Context<'_>, reports: &mut Vec<Report>) -> Gateways {
+    let of_ingresses = ingress::servers(context, reports);
+    let mut gateways: Vec<(Typed<'_, Gateway>, Option<&IngressServers>)> =
+        of_ingresses.iter().map(|made| (Typed { meta: &made.meta, spec: &made.gateway }, Some(made))).collect();
+    let written = context.view.gateways().into_iter();
+    gateways.extend(written.filter(|gateway| is_selected(gateway.spec, context.proxy)).map(|gateway| (gateway, None)));
     let mut ports = merge::Ports::default();
-    for gateway in context.view.gateways() {
-        if !is_selected(gateway.spec, context.proxy) {
-            continue;
-        }
+    let mut listening = HashMap::new();
+    for (gateway, ingress) in gateways {
         for (index, server) in gateway.spec.servers.iter().enumerate() {
-            if let Some(candidate) = candidate(context, gateway, index, server) {
+            let mut port = |number| *listening.entry(number).or_insert_with(|| port::translate(context, number));
+            if let Some(candidate) = candidate(gateway, ingress, index, server, &mut port) {
                 ports.add(candidate, reports);
             }
         }
@@ -136,10 +152,11 @@ pub(crate) fn is_selected(gateway: &Gateway, proxy: &ProxyScope) -> bool {
 
 /// A server that can be programmed at all; `validate` reported the others.
 fn candidate<'a>(
-    context: &Context<'_>,
     gateway: Typed<'a, Gateway>,
+    ingress: Option<&'a IngressServers>,
     index: usize,
     server: &'a Server,
+    listening_port: &mut dyn FnMut(u16) -> u16,
 ) -> Option<Candidate<'a>> {
     let written = server.port.as_ref()?;
     let number = u16::try_from(written.number).ok()?;
@@ -160,8 +177,8 @@ fn candidate<'a>(
     if hosts.is_empty() {
         return None;
     }
-    let port = if is_unix { 0 } else { port::translate(context, number) };
-    Some(Candidate { gateway, index, server, number, port, protocol, hosts })
+    let port = if is_unix { 0 } else { listening_port(number) };
+    Some(Candidate { gateway, ingress, index, server, number, port, protocol, hosts })
 }
 
 /// Reads host entries. `*/*` stands for all of them.

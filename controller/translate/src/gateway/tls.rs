@@ -94,8 +94,8 @@ fn certificates(
 ) -> Vec<CertificateSource> {
     let mut named = |credential: &str, field: &str| {
         let name = secret::name(credential);
-        let field = format!("{}.tls.{field}", candidate.path());
-        secrets.entry(name.clone()).or_default().push(SecretUse { gateway: candidate.gateway_key(), field });
+        let field = candidate.credential_path(field);
+        secrets.entry(name.clone()).or_default().push(SecretUse { gateway: candidate.object(), field });
         CertificateSource::Secret(name)
     };
     if let Some(credential) = settings.credential_name.as_deref().filter(|name| is_secret(name)) {

@@ -65,7 +65,10 @@ impl Problem {
             | Self::NotSupportedYet { .. }
             | Self::NoTcpRoute
             | Self::SubsetTaken { .. }
-            | Self::PolicyTaken { .. } => SCHEMA_WARNING,
+            | Self::PolicyTaken { .. }
+            | Self::DefaultBackendTaken { .. }
+            // Other controllers may know the class all the same.
+            | Self::UnknownIngressClass { .. } => SCHEMA_WARNING,
             // A rule that is left out is one that nothing reaches.
             Self::UnreachableRule { .. } | Self::NestedDelegate { .. } | Self::DelegateConflict { .. } => {
                 UNREACHABLE_RULE
@@ -73,6 +76,7 @@ impl Problem {
             Self::IneffectiveMatch { .. } => INEFFECTIVE_MATCH,
             Self::UnknownHost { .. }
             | Self::UnknownPort { .. }
+            | Self::UnknownPortName { .. }
             | Self::UnknownSubset { .. }
             | Self::UnknownGateway { .. }
             | Self::UnknownDelegate { .. }
@@ -126,10 +130,7 @@ mod tests {
         assert_eq!(unknown.analysis(), ("IST0101", "ReferencedResourceNotFound"));
         assert_eq!((unknown.level(), unknown.severity()), (Level::Error, Severity::Warning));
         assert!(unknown.is_about_reference());
-        assert_eq!(
-            unknown.documentation_url(),
-            "https://istio.io/latest/docs/reference/config/analysis/ist0101/"
-        );
+        assert_eq!(unknown.documentation_url(), "https://istio.io/latest/docs/reference/config/analysis/ist0101/");
         assert_eq!(Problem::NoWeight.analysis().0, "IST0106");
         assert_eq!(Problem::IneffectiveMatch { earlier: String::new() }.level(), Level::Info);
         assert!(!Problem::NoTcpRoute.is_about_reference());

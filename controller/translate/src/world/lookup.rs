@@ -5,7 +5,7 @@ use std::fmt;
 
 use crds::{Body, Object, ObjectKey, ObjectKind};
 
-use crate::hosts;
+use crate::{hosts, ingress};
 
 /// Names a Gateway.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -70,6 +70,12 @@ pub(crate) enum Lookup {
         namespace: String,
         service: String,
     },
+    /// All Ingresses.
+    Ingresses,
+    /// Ingresses with a rule for this host.
+    IngressesFor(String),
+    /// Ingresses with a default backend.
+    DefaultBackends,
     /// Pods with this address.
     PodAt(String),
     /// Not in the world but made from it: what became of a Gateway's servers.
@@ -109,6 +115,14 @@ pub(crate) fn lookups(object: &Object) -> Vec<Lookup> {
             None => Vec::new(),
         },
         Body::Pod(pod) => pod.addresses.iter().map(|address| Lookup::PodAt(address.clone())).collect(),
+        Body::Ingress(spec) => {
+            let mut lookups = vec![Lookup::Ingresses];
+            lookups.extend(ingress::rule_hosts(spec).map(|host| Lookup::IngressesFor(host.to_owned())));
+            if spec.default_backend.is_some() {
+                lookups.push(Lookup::DefaultBackends);
+            }
+            lookups
+        }
         // Found by name, or by nobody yet.
         Body::Secret(_)
         | Body::ConfigMap(_)
@@ -122,7 +136,6 @@ pub(crate) fn lookups(object: &Object) -> Vec<Lookup> {
         | Body::RequestAuthentication(_)
         | Body::AuthorizationPolicy(_)
         | Body::Telemetry(_)
-        | Body::Ingress(_)
         | Body::IngressClass(_) => Vec::new(),
     }
 }

@@ -86,6 +86,11 @@ impl World {
         self.objects.iter().map(|(key, _)| key).filter(move |key| key.kind == kind)
     }
 
+    /// Whether any object has a part in the answer.
+    pub(crate) fn has(&self, lookup: &Lookup) -> bool {
+        self.found(lookup).is_some()
+    }
+
     fn found(&self, lookup: &Lookup) -> Option<&BTreeSet<Arc<ObjectKey>>> {
         self.index.get(lookup).map(|keys| &**keys)
     }

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crds::object::{SecretData, core, discovery};
+use crds::object::{SecretData, core, discovery, ingress};
 use crds::{Body, DestinationRule, Gateway, Meta, Object, ObjectKey, ObjectKind, ServiceEntry, VirtualService};
 
 use super::{GatewayName, Lookup, World};
@@ -128,6 +128,34 @@ impl<'a> View<'a> {
         })
     }
 
+    /// All Ingresses, oldest first.
+    pub(crate) fn ingresses(&self) -> Vec<Typed<'a, ingress::IngressSpec>> {
+        self.listed(Lookup::Ingresses, ingress)
+    }
+
+    /// Ingresses with a rule for exactly this host, oldest first.
+    pub(crate) fn ingresses_for(&self, host: &str) -> Vec<Typed<'a, ingress::IngressSpec>> {
+        self.listed(Lookup::IngressesFor(host.to_owned()), ingress)
+    }
+
+    /// Ingresses with a default backend, oldest first.
+    pub(crate) fn default_backends(&self) -> Vec<Typed<'a, ingress::IngressSpec>> {
+        self.listed(Lookup::DefaultBackends, ingress)
+    }
+
+    pub(crate) fn ingress(&self, namespace: &str, name: &str) -> Option<Typed<'a, ingress::IngressSpec>> {
+        let object = self.object(&ObjectKey::new(ObjectKind::Ingress, namespace, name))?;
+        Some(Typed { meta: &object.meta, spec: ingress(&object.body)? })
+    }
+
+    pub(crate) fn ingress_class(&self, name: &str) -> Option<Typed<'a, ingress::IngressClassSpec>> {
+        let object = self.object(&ObjectKey::new(ObjectKind::IngressClass, "", name))?;
+        match &object.body {
+            Body::IngressClass(spec) => Some(Typed { meta: &object.meta, spec }),
+            _ => None,
+        }
+    }
+
     pub(crate) fn secret(&self, namespace: &str, name: &str) -> Option<&'a SecretData> {
         let object = self.object(&ObjectKey::new(ObjectKind::Secret, namespace, name))?;
         match &object.body {
@@ -192,6 +220,13 @@ fn service_entry(body: &Body) -> Option<&ServiceEntry> {
 fn service(body: &Body) -> Option<&core::ServiceSpec> {
     match body {
         Body::Service(spec) => Some(spec),
+        _ => None,
+    }
+}
+
+fn ingress(body: &Body) -> Option<&ingress::IngressSpec> {
+    match body {
+        Body::Ingress(spec) => Some(spec),
         _ => None,
     }
 }

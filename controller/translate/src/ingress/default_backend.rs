@@ -1,0 +1,54 @@
+//! `defaultBackend`: where requests go that nothing else takes, be it another Ingress or a VirtualService
+//! (docs/semantics.md §17).
+
+use crds::{ObjectKey, ObjectKind};
+use ir::{Precedence, RouteGroup, RouteMatch, ServerRank};
+
+use super::{backend, class, place};
+use crate::report::{Problem, Report};
+use crate::scope::Scope;
+use crate::unit::{Context, Needed};
+use crate::world::Typed;
+
+const FIELD: &str = "spec.defaultBackend";
+
+/// The group of an Ingress's default backend: a catch-all for every host, and for those of its own rules.
+pub(crate) fn translate(
+    context: &Context<'_>,
+    key: &ObjectKey,
+    needed: &mut Needed,
+    reports: &mut Vec<Report>,
+) -> Option<RouteGroup> {
+    let ingress = context.view.ingress(&key.namespace, &key.name)?;
+    let written = ingress.spec.default_backend.as_ref()?;
+    class::ours(&context.view, &context.mesh.config, vec![ingress]).next()?;
+    let mut hosts = vec!["*"];
+    hosts.extend(place::rule_hosts(ingress.spec));
+    // Behind every server that routes may have come from.
+    let last = ServerRank { created: i64::MAX, name: String::new(), namespace: String::new(), index: u32::MAX };
+    let bindings = place::bind(context, std::iter::once(ingress), &hosts, Some(&last));
+    if bindings.is_empty() {
+        return None;
+    }
+    let mut at = Scope::new(key, FIELD, reports);
+    if let Some(older) = older(context, ingress.age()) {
+        at.report(Problem::DefaultBackendTaken { older });
+    }
+    let cluster = backend::cluster(context, written, &key.namespace, needed, &mut at)?;
+    let name = format!("{}/{}", key.namespace, key.name);
+    let (created, ..) = ingress.age();
+    Some(RouteGroup {
+        // Capital letters are in no namespace's name.
+        name: format!("Ingress/default/{name}"),
+        precedence: Precedence { tier: 2, created, name: key.name.clone(), namespace: key.namespace.clone() },
+        bindings,
+        route_lists: vec![vec![backend::route(context, &name, RouteMatch::default(), cluster)]],
+    })
+}
+
+/// The oldest Ingress with a default backend, if it is older.
+fn older(context: &Context<'_>, age: (i64, &str, &str)) -> Option<String> {
+    let all = context.view.default_backends();
+    let oldest = class::ours(&context.view, &context.mesh.config, all).next()?;
+    (Typed::age(&oldest) < age).then(|| oldest.key(ObjectKind::Ingress).to_string())
+}
