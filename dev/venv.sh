@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Prints the Python of a virtual environment with what tests/compat needs, making it first when it is missing or old.
 # The environment lives under target/, is keyed by the pinned requirements, and touches nothing outside.
+# usage: dev/venv.sh [REQUIREMENTS]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-requirements=tests/compat/requirements.txt
+requirements=${1:-tests/compat/requirements.txt}
 key=$(sha256sum "$requirements" | cut -c1-12)
 environment=${CARGO_TARGET_DIR:-target}/venv-$key
 
