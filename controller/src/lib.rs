@@ -2,13 +2,19 @@
 //! nothing about what objects mean, which is `translate`'s, and nothing about traffic, which is the proxy's.
 
 mod app;
+pub mod ca;
 mod diagnostic;
 pub mod discovery;
 mod engine;
 mod event;
+pub mod fleet;
+pub mod leader;
+pub mod identity;
 mod routes;
 pub mod source;
+pub mod serving;
 mod store;
+pub mod telemetry;
 mod translation;
 
 pub use app::{Controller, Options, StartError};

@@ -1,0 +1,46 @@
+//! Who is at the other end of a connection to the controller: decided by what was proven, a certificate of the mesh or a
+//! token that the API server has checked, never by what a peer says of itself. Does not decide what anybody may have.
+
+mod authenticator;
+mod cache;
+mod certificate;
+mod refusal;
+mod review;
+mod spiffe;
+mod token;
+mod trust;
+
+use std::time::SystemTime;
+
+pub use authenticator::{Authenticator, Options};
+pub use certificate::{CertificateProblem, CertificateVerifier, VerifiedCertificate};
+pub(crate) use certificate::{system_time, unix_time};
+pub use refusal::Refusal;
+pub use review::{KubeReviewer, Review, ReviewError, TokenReviewer, TokenUser};
+pub use spiffe::{SpiffeId, SpiffeIdError};
+pub use trust::{TrustBundle, TrustBundleError, TrustDomains};
+
+/// A peer that has proven who it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    pub identity: SpiffeId,
+    /// The pod that its token is bound to. Certificates do not name one.
+    pub pod: Option<PodRef>,
+    pub credential: CredentialKind,
+    /// When the proof ends; unknown for tokens that never expire.
+    pub expires: Option<SystemTime>,
+}
+
+/// A pod by name and by the identifier that no other pod of that name shares.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PodRef {
+    pub name: String,
+    pub uid: String,
+}
+
+/// What a peer has proven its identity with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CredentialKind {
+    Token,
+    Certificate,
+}
