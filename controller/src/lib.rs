@@ -1,8 +1,11 @@
 //! The control plane as a library: objects from files (later from Kubernetes) in, resources for proxies out. Decides
 //! nothing about what objects mean, which is `translate`'s, and nothing about traffic, which is the proxy's.
 
+pub mod admin;
+pub mod logging;
 mod app;
 pub mod ca;
+pub mod cluster;
 mod diagnostic;
 pub mod discovery;
 mod engine;

@@ -4,8 +4,8 @@
 mod connection;
 mod in_process;
 mod parts;
-// mod server;
+mod server;
 mod subscription;
 
 pub use in_process::{Applied, Push};
-// pub use server::{DiscoveryOptions, DiscoveryServer};
+pub use server::{DiscoveryOptions, DiscoveryServer};

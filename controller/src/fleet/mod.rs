@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use crds::ObjectKey;
+use crds::{Body, MeshConfig, Object, ObjectKey, ObjectKind};
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{debug, error, info};
 use translate::World;
@@ -45,6 +45,7 @@ pub struct Fleet {
     secrets: watch::Receiver<BTreeSet<SecretRef>>,
     synced: watch::Receiver<bool>,
     dirty: watch::Receiver<u64>,
+    mesh: watch::Receiver<Arc<MeshConfig>>,
 }
 
 enum Message {
@@ -79,12 +80,15 @@ impl Fleet {
         let (secrets, secrets_seen) = watch::channel(BTreeSet::new());
         let (synced, synced_seen) = watch::channel(false);
         let (dirty, dirty_seen) = watch::channel(0);
-        let owner = Owner { state: State::new(home), parked: Vec::new(), secrets, synced, dirty, metrics };
+        let (mesh, mesh_seen) = watch::channel(Arc::default());
+        let mesh_key = ObjectKey::new(ObjectKind::ConfigMap, &home.control_namespace, "istio");
+        let mesh = MeshWatch { key: mesh_key, read: None, told: mesh };
+        let owner = Owner { state: State::new(home), parked: Vec::new(), secrets, synced, dirty, mesh, metrics };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
         std::thread::Builder::new()
             .name("fleet".to_owned())
             .spawn(move || runtime.block_on(owner.run(batches, received)))?;
-        Ok(Self { messages, secrets: secrets_seen, synced: synced_seen, dirty: dirty_seen })
+        Ok(Self { messages, secrets: secrets_seen, synced: synced_seen, dirty: dirty_seen, mesh: mesh_seen })
     }
 
     /// Enters a proxy whose identity is proven.
@@ -127,6 +131,12 @@ impl Fleet {
     #[must_use]
     pub fn synced(&self) -> watch::Receiver<bool> {
         self.synced.clone()
+    }
+
+    /// MeshConfig, the last one that could be read.
+    #[must_use]
+    pub fn mesh(&self) -> watch::Receiver<Arc<MeshConfig>> {
+        self.mesh.clone()
     }
 
     /// Changes whenever [`Fleet::take_dirty`] has something to say.
@@ -212,7 +222,38 @@ struct Owner {
     secrets: watch::Sender<BTreeSet<SecretRef>>,
     synced: watch::Sender<bool>,
     dirty: watch::Sender<u64>,
+    mesh: MeshWatch,
     metrics: FleetMetrics,
+}
+
+/// MeshConfig for those who do not translate.
+struct MeshWatch {
+    key: ObjectKey,
+    read: Option<Arc<Object>>,
+    told: watch::Sender<Arc<MeshConfig>>,
+}
+
+impl MeshWatch {
+    fn follow(&mut self, world: &World) {
+        let now = world.get(&self.key);
+        let same = match (now, &self.read) {
+            (Some(now), Some(read)) => Arc::ptr_eq(now, read),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        if same {
+            return;
+        }
+        self.read = now.cloned();
+        let text = match now.map(|object| &object.body) {
+            Some(Body::ConfigMap(map)) => map.data.get("mesh").map_or("", String::as_str),
+            _ => "",
+        };
+        // What is wrong with it is reported where it is translated.
+        if let Ok(read) = crds::yaml::read_mesh_config(text) {
+            self.told.send_replace(Arc::new(read.config));
+        }
+    }
 }
 
 impl Owner {
@@ -315,6 +356,7 @@ impl Owner {
         if let Some(wanted) = self.state.wanted_secrets() {
             self.secrets.send_replace(wanted);
         }
+        self.mesh.follow(&self.state.world);
         if self.state.synced && !*self.synced.borrow() {
             info!(objects = self.state.objects.len(), "the cluster's state has been read");
             self.synced.send_replace(true);
@@ -329,3 +371,6 @@ impl Owner {
 fn far() -> Instant {
     Instant::now() + Duration::from_secs(3600)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,74 @@
+//! Logs of the controller as a program: where they go, in which form, and how much of them; the last can be changed while
+//! it runs.
+
+use std::sync::Arc;
+
+use tracing_subscriber::filter::{EnvFilter, ParseError};
+use tracing_subscriber::fmt;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Layer as _, reload};
+
+/// The form of a line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    #[default]
+    Text,
+    Json,
+}
+
+/// Why a level is not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum LevelError {
+    #[error("{text:?} is not a log filter such as `info` or `info,controller=debug`")]
+    Unreadable {
+        text: String,
+        #[source]
+        source: ParseError,
+    },
+    #[error("logging has ended")]
+    Ended,
+}
+
+type Set = dyn Fn(EnvFilter) -> Result<(), LevelError> + Send + Sync;
+
+/// How much is logged, to be changed at run time.
+#[derive(Clone)]
+pub struct LogLevel {
+    set: Arc<Set>,
+}
+
+impl LogLevel {
+    /// Logs what a filter lets through from now on.
+    ///
+    /// # Errors
+    /// When the text is not a filter.
+    pub fn set(&self, text: &str) -> Result<(), LevelError> {
+        (self.set)(filter(text)?)
+    }
+
+    /// For controllers whose logs are somebody else's business, as in tests.
+    #[must_use]
+    pub fn elsewhere() -> Self {
+        Self { set: Arc::new(|_| Err(LevelError::Ended)) }
+    }
+}
+
+/// Starts to log to standard output.
+///
+/// # Errors
+/// When the text is not a filter.
+pub fn start(text: &str, format: LogFormat) -> Result<LogLevel, LevelError> {
+    let (filter, handle) = reload::Layer::new(filter(text)?);
+    let lines = match format {
+        LogFormat::Text => fmt::layer().with_target(false).boxed(),
+        LogFormat::Json => fmt::layer().json().flatten_event(true).with_target(false).boxed(),
+    };
+    // A second start in one process changes nothing and is a mistake of ours at most.
+    let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();
+    Ok(LogLevel { set: Arc::new(move |filter| handle.reload(filter).map_err(|_| LevelError::Ended)) })
+}
+
+fn filter(text: &str) -> Result<EnvFilter, LevelError> {
+    EnvFilter::builder().parse(text).map_err(|source| LevelError::Unreadable { text: text.to_owned(), source })
+}
