@@ -9,6 +9,7 @@ pub mod json;
 pub mod mesh_config;
 pub mod networking;
 pub mod object;
+pub mod schema;
 pub mod security;
 pub mod telemetry;
 pub mod yaml;
