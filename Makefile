@@ -6,10 +6,10 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo build test test-rust test-docs compat golden lint fmt fmt-check doc deny layers charts bench bench-peers ci
+.PHONY: help demo build test test-rust test-docs compat golden crds lint fmt fmt-check doc deny layers charts bench bench-peers plane e2e ci
 
 help: ## this list
-	@sed -nE 's/^([a-z-]+):.*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do printf '  make %-12s %s\n' "$$name" "$$what"; done
+	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do printf '  make %-12s %s\n' "$$name" "$$what"; done
 
 demo: ## build and run the demo; DEMO='--no-traffic' passes options to `sluice run`
 	@dev/demo.sh $(DEMO)
@@ -33,6 +33,9 @@ compat: ## recorded cases of real Istio; GROUPS='^(merge|cors)/' picks some
 golden: ## rewrite the golden files of controller/translate; review the difference like code
 	UPDATE_GOLDEN=1 cargo test --locked -p translate
 
+crds: ## rewrite the kinds' definitions in the base chart from the types in crds/
+	@dev/crds.sh
+
 lint: ## clippy with warnings as errors
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
@@ -53,6 +56,13 @@ layers: ## which crate may link what
 
 charts: ## the Helm charts
 	@dev/charts.sh
+
+plane: ## build the Kubernetes control plane that tests run against, once per machine
+	@tests/plane/build.sh
+
+# A cluster must be named on the command line: one that the environment happens to name may be anybody's.
+e2e: ## tests on a real node with real pods, where this machine can; KUBECONFIG=FILE uses that cluster, TESTS=… picks some
+	@E2E_KUBECONFIG='$(if $(filter command,$(origin KUBECONFIG)),$(KUBECONFIG))' dev/e2e.sh $(TESTS)
 
 bench: ## router, compile, translate, and the time from a save to the first request that sees it
 	cargo bench --locked -p sluice-benches

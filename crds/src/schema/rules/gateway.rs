@@ -7,7 +7,7 @@ use super::{Rule, filled, holds, needs, range, rule, unsigned};
 pub(super) fn rules() -> Vec<Rule> {
     let mut rules = vec![
         needs("Gateway", &["servers"]),
-        rule("Gateway", "servers", json!({"minItems": 1})),
+        rule("Gateway", "servers", json!({"minItems": 1, "maxItems": 4096})),
         rule("Gateway", "selector", json!({"maxProperties": 4096})),
         rule("Gateway", "selector{}", json!({"maxLength": 63})),
         holds(

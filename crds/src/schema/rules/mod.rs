@@ -84,9 +84,13 @@ fn holds(of: &'static str, at: &'static str, conditions: &[(&str, &str)]) -> Rul
 
 /// Durations of at least a millisecond.
 fn durations(of: &'static str, fields: &[&'static str]) -> impl Iterator<Item = Rule> {
-    let condition =
-        [("duration(self) >= duration('1ms')", "must be a duration of at least 1ms, such as 5s, 0.5s, 1h2m or 100ms")];
-    fields.iter().map(move |field| holds(of, field, &condition))
+    let conditions = [(
+        "duration(self) >= duration('1ms')",
+        "must be a duration of at least 1ms, such as 5s, 0.5s, 1h2m or 100ms",
+    )];
+    // Without a length the worst case would be a megabyte of digits.
+    let bounded = move |field: &&'static str| rule(of, field, json!({"maxLength": 64}));
+    fields.iter().flat_map(move |field| [bounded(&field), holds(of, field, &conditions)])
 }
 
 fn range(of: &'static str, at: &'static str, min: i64, max: i64) -> Rule {

@@ -14,6 +14,7 @@ pub(super) fn rules() -> Vec<Rule> {
                 "at least one of ingress, egress, outboundTrafficPolicy and inboundConnectionPool is needed",
             )],
         ),
+        rule("Sidecar", "ingress", json!({"maxItems": 1024})),
         needs("IstioIngressListener", &["port"]),
         needs("IstioEgressListener", &["hosts"]),
         rule("IstioEgressListener", "hosts", json!({"minItems": 1})),

@@ -188,7 +188,7 @@ fn modifiers() -> Vec<Rule> {
         holds(
             "CorsPolicy",
             "maxAge",
-            &[("duration(string(duration(self).getSeconds()) + 's') == duration(self)", "must be in whole seconds")],
+            &[("duration(self).getMilliseconds() % 1000 == 0", "must be in whole seconds")],
         ),
     ];
     rules.extend(counts("HttpRetry", &["attempts"]));
