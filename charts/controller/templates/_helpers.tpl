@@ -9,11 +9,6 @@
 {{- printf "%s-%s" (include "sluice-controller.name" .) .Release.Namespace -}}
 {{- end }}
 
-{{/* `NAME` or `NAME-{revision}`, as Istio names what is found by name. */}}
-{{- define "sluice-controller.revised" -}}
-{{- empty .root.Values.revision | ternary .name (printf "%s-%s" .name .root.Values.revision) -}}
-{{- end }}
-
 {{/* Never `istiod` or `istio: pilot`: Istio's own Service, if there is one, would choose these pods. */}}
 {{- define "sluice-controller.selectorLabels" -}}
 app: {{ include "sluice-controller.name" . | quote }}
@@ -44,7 +39,7 @@ it is there, looks after every ValidatingWebhookConfiguration with that label an
 {{- $labels := omit (include "sluice-controller.labels" . | fromYaml) "helm.sh/chart" "app.kubernetes.io/version" -}}
 {{- /* Istio, if it is there, must not put a proxy into this pod. */ -}}
 {{- toYaml (mergeOverwrite $labels (dict
-  "istio.io/rev" (.Values.revision | default "default")
+  "istio.io/rev" "default"
   "sidecar.istio.io/inject" "false"
   "istio.io/dataplane-mode" "none")) }}
 {{- end }}
@@ -100,9 +95,8 @@ yes
 {{- end }}
 
 {{- define "sluice-controller.makesAlias" -}}
-{{- $name := include "sluice-controller.revised" (dict "root" . "name" "istiod") -}}
-{{- if ne $name (include "sluice-controller.name" .) -}}
-{{- include "sluice-controller.makes" (dict "root" . "switch" .Values.istiodAlias "kind" "Service" "name" $name) -}}
+{{- if ne "istiod" (include "sluice-controller.name" .) -}}
+{{- include "sluice-controller.makes" (dict "root" . "switch" .Values.istiodAlias "kind" "Service" "name" "istiod") -}}
 {{- end -}}
 {{- end }}
 
@@ -111,7 +105,7 @@ yes
 {{- $domain := (.Values.global.proxy).clusterDomain | default "cluster.local" -}}
 {{- $services := list (include "sluice-controller.name" .) -}}
 {{- if include "sluice-controller.makesAlias" . }}
-{{- $services = append $services (include "sluice-controller.revised" (dict "root" . "name" "istiod")) }}
+{{- $services = append $services "istiod" }}
 {{- end }}
 {{- $names := list -}}
 {{- range $services }}
