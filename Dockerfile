@@ -13,7 +13,9 @@ ARG RUST=1.95.0
 ARG DEBIAN=bookworm
 
 FROM rust:${RUST}-slim-${DEBIAN} AS build
-# ring, mimalloc, zstd and zlib-ng are C.
+SHELL ["/bin/bash", "-eu", "-o", "pipefail", "-c"]
+# ring, mimalloc, zstd and zlib-ng are C. The version of the distribution pins those of its packages.
+# hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends ca-certificates cmake make \
     && rm -rf /var/lib/apt/lists/*
@@ -31,8 +33,8 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
 
 # A root file system for each program: the program, what the loader will ask for, and nothing else.
 FROM build AS roots
-RUN set -eu; \
-    for program in sluice-controller sluice-gateway sluice; do \
+SHELL ["/bin/bash", "-eu", "-o", "pipefail", "-c"]
+RUN for program in sluice-controller sluice-gateway sluice; do \
         root=/roots/$program; \
         mkdir -p "$root/usr/local/bin" "$root/etc/ssl/certs" "$root/var/lib/sluice"; \
         cp "/out/$program" "$root/usr/local/bin/"; \
