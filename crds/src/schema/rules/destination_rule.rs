@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::common::export_to;
-use super::{Rule, counts, durations, filled, holds, needs, percent, port, range, rule, unsigned};
+use super::{Rule, counts, durations, durations_or_none, filled, holds, needs, percent, port, range, rule, unsigned};
 
 pub(super) fn rules() -> Vec<Rule> {
     let mut rules = top();
@@ -44,6 +44,7 @@ fn top() -> Vec<Rule> {
     rules.extend(filled("Subset", &["name"]));
     rules.extend(filled("TunnelSettings", &["targetHost"]));
     rules.extend(unsigned("RetryBudget", &["minRetryConcurrency"]));
+    rules.extend(durations_or_none("RetryBudget", &["budgetInterval"]));
     rules
 }
 
@@ -88,6 +89,7 @@ fn balancer() -> Vec<Rule> {
     ];
     rules.extend(filled("HttpCookie", &["name"]));
     rules.extend(filled("CookieAttribute", &["name"]));
+    rules.extend(durations_or_none("HttpCookie", &["ttl"]));
     rules.extend(durations("WarmupConfiguration", &["duration"]));
     rules.extend(durations("LoadBalancerSettings", &["warmupDurationSecs"]));
     rules
@@ -134,9 +136,10 @@ fn limits() -> Vec<Rule> {
         &["consecutive5xxErrors", "consecutiveGatewayErrors", "consecutiveLocalOriginFailures"],
     ));
     rules.extend(counts("OutlierDetection", &["consecutiveErrors"]));
-    rules.extend(durations("TcpSettings", &["connectTimeout", "maxConnectionDuration", "idleTimeout"]));
+    rules.extend(durations("TcpSettings", &["connectTimeout", "maxConnectionDuration"]));
     rules.extend(durations("TcpKeepalive", &["time", "interval"]));
-    rules.extend(durations("HttpSettings", &["idleTimeout"]));
+    rules.extend(durations_or_none("TcpSettings", &["idleTimeout"]));
+    rules.extend(durations_or_none("HttpSettings", &["idleTimeout"]));
     rules.extend(durations("ConnectionKeepalive", &["interval", "timeout"]));
     rules.extend(durations("OutlierDetection", &["interval", "baseEjectionTime"]));
     rules

@@ -30,6 +30,10 @@ pub(super) fn rules() -> Vec<Rule> {
                     "a server with protocol HTTPS or TLS needs tls settings",
                 ),
                 (
+                    "!has(self.tls) || self.port.protocol.upperAscii() in ['HTTPS', 'TLS', 'HTTP', 'HTTP2', 'GRPC', 'GRPC-WEB', 'HTTP_PROXY']",
+                    "a server can have tls settings only with protocol HTTPS, TLS or HTTP",
+                ),
+                (
                     "(has(self.bind) && self.bind.startsWith('unix://')) == (self.port.number == 0)",
                     "port.number must be 1 to 65535; only with bind unix:// it must be 0",
                 ),

@@ -84,13 +84,19 @@ fn holds(of: &'static str, at: &'static str, conditions: &[(&str, &str)]) -> Rul
 
 /// Durations of at least a millisecond.
 fn durations(of: &'static str, fields: &[&'static str]) -> impl Iterator<Item = Rule> {
-    let conditions = [(
-        "duration(self) >= duration('1ms')",
-        "must be a duration of at least 1ms, such as 5s, 0.5s, 1h2m or 100ms",
-    )];
+    let at_least = "must be a duration of at least 1ms, such as 5s, 0.5s, 1h2m or 100ms";
+    fields.iter().flat_map(move |field| duration(of, field, ("duration(self) >= duration('1ms')", at_least)))
+}
+
+/// Durations that may be 0s, where that means "none".
+fn durations_or_none(of: &'static str, fields: &[&'static str]) -> impl Iterator<Item = Rule> {
+    let any = "must be a duration, such as 5s, 0.5s, 1h2m or 100ms";
+    fields.iter().flat_map(move |field| duration(of, field, ("duration(self) >= duration('0s')", any)))
+}
+
+fn duration(of: &'static str, field: &'static str, condition: (&str, &str)) -> [Rule; 2] {
     // Without a length the worst case would be a megabyte of digits.
-    let bounded = move |field: &&'static str| rule(of, field, json!({"maxLength": 64}));
-    fields.iter().flat_map(move |field| [bounded(&field), holds(of, field, &conditions)])
+    [rule(of, field, json!({"maxLength": 64})), holds(of, field, &[condition])]
 }
 
 fn range(of: &'static str, at: &'static str, min: i64, max: i64) -> Rule {

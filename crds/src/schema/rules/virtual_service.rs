@@ -122,9 +122,12 @@ fn actions() -> Vec<Rule> {
             ],
         ),
         range("HttpRedirect", "port", 0, 65535),
-        rule("HttpRedirect", "scheme", json!({"maxLength": 16})),
-        // What a client can be sent away with (docs/semantics.md §1.8).
-        rule("HttpRedirect", "redirectCode", json!({"minimum": 0, "maximum": 599})),
+        rule("HttpRedirect", "scheme", json!({"enum": ["", "http", "https"]})),
+        holds(
+            "HttpRedirect",
+            "redirectCode",
+            &[("self == 0 || (self >= 300 && self <= 399)", "must be one of 301, 302, 303, 307 and 308")],
+        ),
         needs("HttpDirectResponse", &["status"]),
         // 600 has always been let through.
         range("HttpDirectResponse", "status", 200, 600),
@@ -185,16 +188,12 @@ fn modifiers() -> Vec<Rule> {
         rule("CorsPolicy", "allowOrigins[]", json!({"minProperties": 1})),
         rule("CorsPolicy", "allowOrigins[].prefix", json!({"minLength": 1})),
         rule("CorsPolicy", "allowMethods[]", json!({"enum": METHODS})),
-        holds(
-            "CorsPolicy",
-            "maxAge",
-            &[("duration(self).getMilliseconds() % 1000 == 0", "must be in whole seconds")],
-        ),
+        rule("CorsPolicy", "maxAge", json!({"maxLength": 64})),
+        holds("CorsPolicy", "maxAge", &[("duration(self).getMilliseconds() % 1000 == 0", "must be in whole seconds")]),
     ];
     rules.extend(counts("HttpRetry", &["attempts"]));
     rules.extend(durations("HttpRetry", &["perTryTimeout", "backoff"]));
     rules.extend(durations("FaultDelay", &["fixedDelay"]));
-    rules.extend(durations("CorsPolicy", &["maxAge"]));
     rules
 }
 
