@@ -236,7 +236,10 @@ def object_problems(chart, documents):
 
 
 def missing(expected, found, path=""):
-    """Where `found` does not have what `expected` has; null means absent. Lists of named things are compared by name."""
+    """Where `found` does not have what `expected` has; null means absent.
+
+    Lists of named things are compared by name; `{name: NAME, absent: true}` is what must not be in one.
+    """
     if isinstance(expected, dict) and isinstance(found, dict):
         for key, value in expected.items():
             if value is None:
@@ -249,7 +252,10 @@ def missing(expected, found, path=""):
     elif isinstance(expected, list) and all(isinstance(item, dict) and "name" in item for item in expected):
         by_name = {item.get("name"): item for item in found}
         for item in expected:
-            if item["name"] in by_name:
+            if item.keys() == {"name", "absent"}:
+                if item["name"] in by_name:
+                    yield f"{path}[{item['name']}] must not be there"
+            elif item["name"] in by_name:
                 yield from missing(item, by_name[item["name"]], f"{path}[{item['name']}]")
             else:
                 yield f"{path}[{item['name']}] is missing"

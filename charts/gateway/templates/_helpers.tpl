@@ -134,8 +134,6 @@ istio: {{ .Values.labels.istio | default (trimPrefix "istio-" $name) | quote }}
 {{- else if ((.Values.resources).limits).cpu }}
 {{- $limit := dict "containerName" "istio-proxy" "resource" "limits.cpu" "divisor" "1" }}
 {{- $entries = append $entries (dict "name" "SLUICE_THREADS" "valueFrom" (dict "resourceFieldRef" $limit)) }}
-{{- else }}
-{{- $entries = append $entries (dict "name" "SLUICE_THREADS" "value" "0") }}
 {{- end }}
 {{- range $name, $path := dict
   "POD_NAME" "metadata.name"
