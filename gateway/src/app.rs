@@ -6,11 +6,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ir::Delta;
+use rustls_pki_types::CertificateDer;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{info, warn};
 
 use crate::admin;
+use crate::discovery::state::State;
 use crate::drain;
+use crate::identity::Identity;
 use crate::listener::reconcile::{Binding, ListenerEvent, Listeners};
 use crate::table::Table;
 use crate::table::compile::{Compiler, Rejected};
@@ -44,6 +47,8 @@ pub struct Config {
     pub port_map: BTreeMap<u16, u16>,
     /// How long connections are still accepted after readiness was taken away.
     pub drain_delay: Duration,
+    /// After that, until what is still running is cut off; `None` = as long as the configuration says.
+    pub drain_timeout: Option<Duration>,
     /// What `%HOSTNAME%` gives.
     pub hostname: String,
     /// What `%ENVIRONMENT(X)%` gives.
@@ -63,6 +68,7 @@ impl Default for Config {
             move_privileged_ports: None,
             port_map: BTreeMap::new(),
             drain_delay: Duration::ZERO,
+            drain_timeout: None,
             hostname: String::new(),
             environment: HashMap::new(),
         }
@@ -107,7 +113,11 @@ enum Command {
     Apply(Delta, Option<Instant>, oneshot::Sender<Applied>),
     Addresses(oneshot::Sender<BTreeMap<ir::ListenerName, SocketAddr>>),
     Versions(oneshot::Sender<Vec<(ir::Key, Arc<str>)>>),
+    Certificates(oneshot::Sender<Vec<Served>>),
 }
+
+/// A certificate chain for clients, and where it comes from; empty while it cannot be used.
+pub(crate) type Served = (ir::CertificateSource, Vec<CertificateDer<'static>>);
 
 /// A running gateway.
 #[derive(Clone, Debug)]
@@ -117,7 +127,9 @@ pub struct Gateway {
     ready: watch::Sender<bool>,
     addresses: Addresses,
     drain_delay: Duration,
+    drain_timeout: Option<Duration>,
     finished: watch::Receiver<bool>,
+    following: Arc<State>,
 }
 
 /// Starts the threads and the gateway's own ports. It is not ready before the first [`Gateway::apply`].
@@ -136,6 +148,7 @@ pub async fn start(config: Config) -> Result<Gateway, StartError> {
         move_privileged_ports,
         port_map,
         drain_delay,
+        drain_timeout,
         hostname,
         environment,
     } = config;
@@ -162,7 +175,9 @@ pub async fn start(config: Config) -> Result<Gateway, StartError> {
         ready: ready.clone(),
         addresses: Addresses::default(),
         drain_delay,
+        drain_timeout,
         finished,
+        following: Arc::default(),
     };
     let addresses = Addresses {
         admin: admin::serve("admin", admin, admin::Role::Admin, &gateway, &ready_seen).await?,
@@ -225,6 +240,24 @@ impl Gateway {
         answer.await.unwrap_or_default()
     }
 
+    /// The certificates that clients are shown.
+    pub(crate) async fn certificates(&self) -> Vec<Served> {
+        let (done, answer) = oneshot::channel();
+        let _ = self.commands.send(Command::Certificates(done));
+        answer.await.unwrap_or_default()
+    }
+
+    /// How far following a controller has got.
+    pub(crate) fn following(&self) -> &State {
+        &self.following
+    }
+
+    /// Who this proxy is in the mesh, as long as it follows a controller that says so.
+    #[must_use]
+    pub fn identity(&self) -> watch::Receiver<Option<Arc<Identity>>> {
+        self.following.identity.subscribe()
+    }
+
     /// The table in force.
     #[must_use]
     pub fn table(&self) -> Arc<Table> {
@@ -247,7 +280,7 @@ impl Gateway {
     pub async fn drain(&self) -> bool {
         // Nobody watching is as good as everybody knowing.
         let _ = self.ready.send(false);
-        let clean = drain::run(&self.shared, self.drain_delay).await;
+        let clean = drain::run(&self.shared, self.drain_delay, self.drain_timeout).await;
         let mut finished = self.finished.clone();
         // The control task ends once the drain is over; its disappearance is an end, too.
         let _ = tokio::time::timeout(Duration::from_secs(2), finished.wait_for(|over| *over)).await;
@@ -288,6 +321,9 @@ impl Control {
                     Some(Command::Versions(done)) => {
                         let versions = self.compiler.versions();
                         let _ = done.send(versions.map(|(key, version)| (key.clone(), Arc::clone(version))).collect());
+                    }
+                    Some(Command::Certificates(done)) => {
+                        let _ = done.send(self.compiler.certificates());
                     }
                     None => break,
                 },

@@ -12,12 +12,12 @@ const LAST: Duration = Duration::from_secs(1);
 
 /// Readiness is gone already: goes on accepting for `delay`, then lets connections end after their requests, then cuts
 /// off what is left. Returns whether nothing had to be cut.
-pub(crate) async fn run(shared: &Shared, delay: Duration) -> bool {
+pub(crate) async fn run(shared: &Shared, delay: Duration, limit: Option<Duration>) -> bool {
     info!(connections = shared.metrics.connections.get(), "draining");
     // From now on replies announce the end of their connection, so that clients go elsewhere of their own accord.
     shared.is_closing.store(true, Ordering::Relaxed);
     tokio::time::sleep(delay).await;
-    let limit = shared.table.load().limits().drain_timeout;
+    let limit = limit.unwrap_or_else(|| shared.table.load().limits().drain_timeout);
     shared.closing.cancel();
     shared.tasks.close();
     if tokio::time::timeout(limit, shared.tasks.wait()).await.is_ok() {

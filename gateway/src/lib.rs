@@ -2,7 +2,7 @@
 //! the configuration they are given, not in code.
 //!
 //! [`start`] makes a running gateway that is told what to do by [`Gateway::apply`]; [`explain`] runs the same matching
-//! without traffic. Nothing here knows of Kubernetes or of Istio's objects.
+//! without traffic. [`discovery::follow`] has it told by a controller. Nothing here knows of Kubernetes or of Istio's objects.
 
 mod admin;
 mod app;
@@ -10,6 +10,7 @@ pub mod discovery;
 mod drain;
 pub mod explain;
 mod filter;
+pub mod identity;
 mod listener;
 mod proxy;
 pub mod table;
@@ -21,3 +22,4 @@ mod worker;
 pub use app::{Addresses, Applied, Config, Gateway, StartError, start};
 pub use listener::reconcile::ListenerEvent;
 pub use telemetry::metrics::Metrics;
+pub use tls::facts::{Facts, FactsError};

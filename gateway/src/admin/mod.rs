@@ -1,6 +1,7 @@
 //! The gateway's own ports: admin on loopback, metrics, readiness. Served on the config threads, never on those that
 //! carry traffic.
 
+mod control;
 mod dump;
 
 use std::convert::Infallible;
@@ -89,6 +90,12 @@ async fn answer(role: Role, request: &Request<Incoming>, gateway: &Gateway, read
         (Role::Admin, "/config_dump") if get => {
             typed(StatusCode::OK, "application/json", dump::config(gateway).await.to_string())
         }
+        (Role::Admin, "/discovery") if get => {
+            typed(StatusCode::OK, "application/json", control::discovery(gateway).to_string())
+        }
+        (Role::Admin, "/certs") if get => {
+            typed(StatusCode::OK, "application/json", control::certificates(gateway).await.to_string())
+        }
         (Role::Admin, "/clusters") if get => text(StatusCode::OK, &dump::clusters(&gateway.table())),
         (Role::Admin, "/listeners") if get => text(StatusCode::OK, &dump::listeners(gateway).await),
         (Role::Admin, "/") if get => text(StatusCode::OK, HELP),
@@ -103,6 +110,8 @@ async fn answer(role: Role, request: &Request<Incoming>, gateway: &Gateway, read
 
 const HELP: &str = "\
 GET  /config_dump       what this proxy was told, without private keys
+GET  /discovery         the controller, the stream from it, what of its pushes was refused
+GET  /certs             certificates of this proxy and of its servers, without private keys
 GET  /clusters          destinations, their endpoints and requests under way
 GET  /listeners         bound sockets
 GET  /stats/prometheus  metrics

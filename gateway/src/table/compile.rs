@@ -7,6 +7,7 @@ use std::sync::Arc;
 use ir::{Delta, Key, Kind, Resource};
 use router::{Hosts, RegexCache};
 
+use crate::app::Served;
 use crate::discovery::store::Store;
 use crate::table::clusters::Clusters;
 use crate::table::groups::Group;
@@ -114,6 +115,11 @@ impl Compiler {
     /// Every name that endpoints have.
     pub(crate) fn names(&self) -> HashMap<String, std::time::Duration> {
         self.clusters.names()
+    }
+
+    /// Certificate chains by where they come from.
+    pub(crate) fn certificates(&self) -> Vec<Served> {
+        self.certificates.chains().collect()
     }
 
     /// Keys and versions of everything in force.

@@ -159,6 +159,13 @@ fn number(value: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
+/// A point in time as logs show it.
+pub(crate) fn iso(at: SystemTime) -> String {
+    let mut out = Vec::with_capacity(24);
+    start_time(at, &mut out);
+    String::from_utf8(out).unwrap_or_default()
+}
+
 /// ISO 8601 in UTC with milliseconds.
 fn start_time(at: SystemTime, out: &mut Vec<u8>) {
     let at = OffsetDateTime::from(at);

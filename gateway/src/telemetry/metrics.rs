@@ -12,6 +12,7 @@ use prometheus::{
 };
 
 use crate::proxy::flags::Flags;
+use crate::telemetry::control::ControlMetrics;
 
 pub const REQUESTS_TOTAL: &str = "istio_requests_total";
 pub const REQUEST_DURATION: &str = "istio_request_duration_milliseconds";
@@ -96,6 +97,8 @@ pub struct Metrics {
     pub access_log_dropped: IntCounter,
     /// 1 = listening, by listener.
     pub listeners: IntGaugeVec,
+    /// Of following a controller.
+    pub control: ControlMetrics,
 }
 
 impl Default for Metrics {
@@ -157,6 +160,7 @@ impl Metrics {
                 &["listener"],
             )
             .expect("names and helps are constants"),
+            control: ControlMetrics::new(),
             registry,
         };
         metrics.register();
@@ -178,7 +182,7 @@ impl Metrics {
             Box::new(self.access_log_dropped.clone()),
             Box::new(self.listeners.clone()),
         ];
-        for collector in all {
+        for collector in all.into_iter().chain(self.control.collectors()) {
             self.registry.register(collector).expect("names are different constants");
         }
     }

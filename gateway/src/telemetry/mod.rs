@@ -1,6 +1,7 @@
 //! What is said about requests: metrics and the access log.
 
 pub(crate) mod access_log;
+pub mod control;
 pub(crate) mod format;
 pub mod metrics;
 

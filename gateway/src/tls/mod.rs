@@ -1,5 +1,6 @@
 //! TLS towards clients.
 
 pub(crate) mod certificate;
+pub(crate) mod facts;
 pub(crate) mod server;
 pub(crate) mod suites;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use rustls::ServerConfig;
 use rustls::sign::CertifiedKey;
+use rustls_pki_types::CertificateDer;
 use tracing::{debug, warn};
 
 use crate::table::compile::chain;
@@ -126,6 +127,14 @@ impl Certificates {
                 used.contains(source) && known.get(source).is_some_and(|known| known.load == *load)
             })
         });
+    }
+
+    /// Every chain that is known, by where it comes from.
+    pub(crate) fn chains(&self) -> impl Iterator<Item = (ir::CertificateSource, Vec<CertificateDer<'static>>)> {
+        self.known.iter().map(|(source, known)| {
+            let chain = known.key.as_ref().map(|key| key.cert.clone()).unwrap_or_default();
+            (source.clone(), chain)
+        })
     }
 
     /// Reads files in use again; returns those whose content changed to something that can be used.
