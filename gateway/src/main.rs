@@ -1,6 +1,7 @@
 //! `sluice-gateway`: the data plane on its own.
 
 mod cli;
+mod run;
 
 use std::process::ExitCode;
 
@@ -11,13 +12,11 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let cli::Args { command } = cli::Args::parse();
-    match command {
-        cli::Command::Run => {
-            eprintln!(
-                "sluice-gateway: there is no controller to follow yet: the discovery stream is not built. \
-                 Use `sluice run DIR`, which serves a directory of Istio YAML from one process."
-            );
-            ExitCode::from(2)
-        }
-    }
+    let result = match command {
+        cli::Command::Run(args) => run::run(*args),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("sluice-gateway: {error:#}");
+        ExitCode::FAILURE
+    })
 }
