@@ -36,7 +36,13 @@ impl Backend {
     /// # Panics
     /// When loopback has no free port.
     pub async fn start(name: &str) -> Self {
-        let socket = TcpListener::bind("127.0.0.1:0").await.expect("loopback has free ports");
+        Self::start_on(name, SocketAddr::from(([127, 0, 0, 1], 0))).await
+    }
+
+    /// # Panics
+    /// When the address is taken.
+    pub async fn start_on(name: &str, address: SocketAddr) -> Self {
+        let socket = TcpListener::bind(address).await.expect("a free address");
         let address = socket.local_addr().expect("a bound socket has an address");
         let (hits, completed) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let connections = Arc::new(AtomicUsize::new(0));

@@ -3,16 +3,19 @@
 
 pub mod backend;
 pub mod client;
+pub mod cluster;
 pub mod edge;
 pub mod grpc;
 pub mod kube;
 pub mod log;
 pub mod pki;
+pub mod proxy;
 pub mod raw;
 pub mod wait;
 
 pub use backend::Backend;
 pub use client::{H1, Reply};
+pub use cluster::Cluster;
 pub use edge::Edge;
 pub use grpc::GrpcBackend;
 pub use log::AccessLog;

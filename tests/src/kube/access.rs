@@ -129,13 +129,7 @@ impl ControlPlane {
     pub async fn kubectl_as(&self, user: &str, arguments: &[&str]) -> Result<String, String> {
         let mut command = self.kubectl_command(user);
         command.args(arguments);
-        let output = tokio::task::spawn_blocking(move || command.output()).await;
-        let output = output.expect("it does not panic").expect("kubectl runs");
-        if output.status.success() {
-            Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-        } else {
-            Err(format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)))
-        }
+        output(command).await
     }
 
     /// `kubectl` as this user, to be given arguments.
@@ -149,6 +143,18 @@ impl ControlPlane {
             .stdin(Stdio::null());
         command
     }
+}
+
+/// What a command prints.
+///
+/// # Errors
+/// What it prints when it fails.
+pub(crate) async fn output(mut command: Command) -> Result<String, String> {
+    let program = command.get_program().display().to_string();
+    let output = tokio::task::spawn_blocking(move || command.output()).await.expect("it does not panic");
+    let output = output.unwrap_or_else(|error| panic!("{program}: {error}"));
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    if output.status.success() { Ok(stdout) } else { Err(stdout + &String::from_utf8_lossy(&output.stderr)) }
 }
 
 fn group_of(user: &str) -> Option<&'static str> {

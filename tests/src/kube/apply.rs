@@ -55,11 +55,14 @@ impl ControlPlane {
     }
 }
 
-/// Applies every document with this client.
+/// Applies every document with this client, as [`ControlPlane::apply`].
+///
+/// # Errors
+/// The API server's.
 ///
 /// # Panics
 /// When a document is no object.
-pub(super) async fn apply(client: &Client, namespace: &str, yaml: &str) -> Result<Vec<DynamicObject>, kube::Error> {
+pub async fn apply(client: &Client, namespace: &str, yaml: &str) -> Result<Vec<DynamicObject>, kube::Error> {
     let documents: Vec<serde_json::Value> =
         serde_saphyr::from_multiple(yaml).unwrap_or_else(|error| panic!("{error}\n{yaml}"));
     let parameters = PatchParams::apply("sluice-tests").force();

@@ -5,16 +5,18 @@
 //! Most tests share one ([`ControlPlane::shared`]) and work in a namespace of their own; tests that stop or starve it, or
 //! install cluster-wide definitions that others would trip over, start a private one. It knows nothing of Sluice.
 
-mod access;
+pub(crate) mod access;
 mod apply;
 mod assets;
 mod audit;
 mod daemon;
-mod namespace;
+pub mod mesh;
+pub(crate) mod namespace;
 mod plane;
 mod tokens;
 mod watchdog;
 
+pub use apply::apply;
 pub use audit::Call;
 pub use namespace::Namespace;
 pub use plane::{ControlPlane, Process, Setup};

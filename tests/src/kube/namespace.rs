@@ -22,13 +22,7 @@ impl ControlPlane {
     /// # Panics
     /// When the API server refuses.
     pub async fn namespace(&self) -> Namespace<'_> {
-        static COUNT: AtomicUsize = AtomicUsize::new(1);
-        let thread = std::thread::current();
-        let test = thread.name().and_then(|name| name.rsplit("::").next()).unwrap_or("test");
-        let test: String = test.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(50).collect();
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("{}-{count}", test.trim_matches('-').to_ascii_lowercase());
-        self.namespace_named(&name).await
+        self.namespace_named(&fresh_name()).await
     }
 
     /// One with this name.
@@ -95,4 +89,14 @@ impl Drop for Namespace<'_> {
             eprintln!("{}", self.plane.api_server().log(20));
         }
     }
+}
+
+/// A name for a namespace that says which test it is for.
+pub(crate) fn fresh_name() -> String {
+    static COUNT: AtomicUsize = AtomicUsize::new(1);
+    let thread = std::thread::current();
+    let test = thread.name().and_then(|name| name.rsplit("::").next()).unwrap_or("test");
+    let test: String = test.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(50).collect();
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    format!("{}-{count}", test.trim_matches('-').to_ascii_lowercase())
 }

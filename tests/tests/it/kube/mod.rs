@@ -1,3 +1,4 @@
 //! Against a real API server.
 
+mod discovery;
 mod plane;

@@ -1,0 +1,133 @@
+#!/usr/bin/env bash
+# The end-to-end tests (tests/tests/e2e) on a real Kubernetes node: builds it, the images and the tests, brings the node up
+# in namespaces of its own, runs the tests in its network, and takes it down. Where a machine cannot do that, it says so and
+# passes, unless E2E=required.
+# usage: dev/e2e.sh [TEST…]         only tests whose name contains one of these
+#   E2E_KUBECONFIG=FILE             use this cluster instead (`make e2e KUBECONFIG=FILE`). It needs LoadBalancer addresses that
+#                                   can be reached from here. Images are loaded if it is one of kind's; for others:
+#   SLUICE_E2E_HUB, SLUICE_E2E_TAG  take the images from there: $SLUICE_E2E_HUB/sluice-gateway:$SLUICE_E2E_TAG, …
+#   E2E_PROFILE=demo                how the images' programs are compiled
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+profile=${E2E_PROFILE:-demo}
+target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
+work=$target/e2e
+export SLUICE_E2E_HUB=${SLUICE_E2E_HUB:-} SLUICE_E2E_TAG=${SLUICE_E2E_TAG:-e2e}
+unset KUBECONFIG
+
+skip() {
+    {
+        echo "!!"
+        echo "!! NO END-TO-END TESTS: this machine cannot run a Kubernetes node."
+        printf '!!   - %s\n' "$@"
+        echo "!! Another cluster would do: make e2e KUBECONFIG=FILE"
+        echo "!!"
+    } >&2
+    [ "${E2E:-}" = required ] && exit 1
+    exit 0
+}
+
+# What a node needs of the machine; installs what can be installed.
+can_run_node() {
+    local reasons=() missing=() pair
+    [ "$(uname -s)" = Linux ] || skip "it is not Linux"
+    [ "$(id -u)" = 0 ] || reasons+=("not root (namespaces, mounts, cgroups)")
+    grep -q ':memory:' /proc/self/cgroup || reasons+=("no memory hierarchy of cgroup v1 (a machine with v2 only does not do)")
+    [ ${#reasons[@]} -gt 0 ] || unshare --net --mount --pid --uts --ipc --cgroup --fork --mount-proc true 2>/dev/null ||
+        reasons+=("no namespaces of its own (CAP_SYS_ADMIN)")
+    [ ${#reasons[@]} -eq 0 ] || skip "${reasons[@]}"
+
+    for pair in containerd:containerd runc:runc nft:nftables iptables:iptables conntrack:conntrack busybox:busybox-static \
+        curl:curl openssl:openssl ip:iproute2 strip:binutils python3:python3; do
+        command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}")
+    done
+    [ -x /usr/lib/cni/bridge ] || [ -x /usr/libexec/cni/bridge ] || missing+=(containernetworking-plugins)
+    [ ${#missing[@]} -eq 0 ] || dev/packages.sh "${missing[@]}" || skip "not installed: ${missing[*]}"
+    dev/go.sh >/dev/null || skip "no Go to build Kubernetes with"
+}
+
+images=()
+# image PROGRAM PATH: the archive of an image with this program alone
+image() {
+    strip -o "$work/images/$1" "$2"
+    python3 tests/cluster/mkimage.py "$work/images/$1.tar" "$SLUICE_E2E_HUB/$1:$SLUICE_E2E_TAG" --libraries --user 1337:1337 \
+        --entry "/usr/local/bin/$1" "$work/images/$1:/usr/local/bin/$1"
+    images+=("$work/images/$1.tar")
+}
+build_images() {
+    SLUICE_E2E_HUB=${SLUICE_E2E_HUB:-localhost}
+    rm -rf "$work/images"
+    mkdir -p "$work/images"
+    local folder=$profile
+    [ "$profile" != dev ] || folder=debug
+    cargo build --locked --profile "$profile" -p sluice-controller -p sluice-gateway --bins
+    image sluice-controller "$target/$folder/sluice-controller"
+    image sluice-gateway "$target/$folder/sluice-gateway"
+    image sluice-test-backend "$target/debug/sluice-test-backend"
+}
+
+# shellcheck disable=SC2317 # called where tests have failed
+show() {
+    local kubectl=("$SLUICE_E2E_KUBECTL" --kubeconfig "$SLUICE_E2E_KUBECONFIG") namespace pod
+    [ ${#in_network[@]} -eq 0 ] || kubectl=("${in_network[@]}" "${kubectl[@]}")
+    {
+        echo "=== pods"
+        "${kubectl[@]}" get pods -A -o wide
+        echo "=== events"
+        "${kubectl[@]}" get events -A --sort-by=.lastTimestamp | tail -n 80
+        "${kubectl[@]}" get pods -A --no-headers -o custom-columns=:metadata.namespace,:metadata.name |
+            while read -r namespace pod; do
+                echo "=== log of $namespace/$pod"
+                "${kubectl[@]}" logs -n "$namespace" "$pod" --all-containers --prefix --tail=60 </dev/null
+                "${kubectl[@]}" logs -n "$namespace" "$pod" --all-containers --prefix --tail=60 --previous </dev/null 2>/dev/null |
+                    sed 's/^/before the restart: /'
+            done
+    } 2>&1 || true
+}
+
+# Also builds the backend. The tests are run without cargo: they may have to run in another network.
+tests=$(cargo test --locked -p sluice-tests --test e2e --no-run --message-format=json-render-diagnostics |
+    sed -nE 's/.*"name":"e2e".*"executable":"([^"]+)".*/\1/p')
+SLUICE_E2E_HELM=$(dev/helm.sh 4)
+in_network=()
+if [ -n "${E2E_KUBECONFIG:-}" ]; then
+    SLUICE_E2E_KUBECONFIG=$(realpath "$E2E_KUBECONFIG")
+    SLUICE_E2E_KUBECTL=$(command -v kubectl || echo "$(tests/plane/build.sh)/kubectl")
+    context=$("$SLUICE_E2E_KUBECTL" --kubeconfig "$SLUICE_E2E_KUBECONFIG" config current-context)
+    if [ -z "$SLUICE_E2E_HUB" ]; then
+        case $context in
+            kind-*) build_images && for archive in "${images[@]}"; do kind load image-archive --name "${context#kind-}" "$archive"; done ;;
+            *) echo "$context is no cluster of kind: set SLUICE_E2E_HUB and SLUICE_E2E_TAG to where its nodes find the images" >&2; exit 1 ;;
+        esac
+    fi
+else
+    can_run_node
+    build_images
+    export CLUSTER_RUN=$work/node-$$
+    # shellcheck disable=SC2317 # at the end, whatever it is
+    down() {
+        tests/cluster/down.sh || true
+        [ -d "$work/logs" ] || rm -rf "$CLUSTER_RUN"
+    }
+    rm -rf "$work/logs"
+    trap down EXIT
+    tests/cluster/up.sh "${images[@]}"
+    SLUICE_E2E_KUBECONFIG=$CLUSTER_RUN/admin.kubeconfig
+    SLUICE_E2E_KUBECTL=$CLUSTER_RUN/bin/kubectl
+    # Where the addresses of pods and Services lead somewhere.
+    in_network=("$PWD/tests/cluster/in" -n)
+fi
+export SLUICE_E2E_KUBECONFIG SLUICE_E2E_KUBECTL SLUICE_E2E_HELM
+
+if ! (cd tests && "${in_network[@]}" "$tests" --ignored --test-threads=2 "$@"); then
+    show
+    if [ -n "${CLUSTER_RUN:-}" ]; then
+        echo "=== errors of the daemons"
+        grep -HE '^[EF][0-9]{4}|level=(error|fatal)|failed|refused' "$CLUSTER_RUN"/log/*.log | sed "s#^$CLUSTER_RUN/log/##" | tail -n 60 || true
+        cp -r "$CLUSTER_RUN/log" "$work/logs"
+        echo "the logs of the daemons are in $work/logs" >&2
+        rm -rf "${CLUSTER_RUN:?}/pki"
+    fi
+    exit 1
+fi

@@ -1,0 +1,205 @@
+//! From an object in a real API server to what a proxy is told.
+
+use std::collections::BTreeMap;
+
+use ir::Kind;
+use sluice_tests::kube::ControlPlane;
+use sluice_tests::kube::mesh::{Mesh, hello};
+use sluice_tests::proxy::Proxy;
+use wire::convert;
+use wire::discovery::Node;
+
+/// A Gateway and a VirtualService that answers with this status.
+fn objects(namespace: &str, status: u16) -> String {
+    format!(
+        "
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {{name: gate, namespace: {namespace}}}
+spec:
+  selector: {{edge: {namespace}}}
+  servers:
+  - port: {{number: 8080, name: http, protocol: HTTP}}
+    hosts: ['*']
+---
+{}",
+        service(namespace, status)
+    )
+}
+
+fn service(namespace: &str, status: u16) -> String {
+    format!(
+        "
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: web, namespace: {namespace}}}
+spec:
+  hosts: [web.test]
+  gateways: [gate]
+  http:
+  - directResponse: {{status: {status}}}
+"
+    )
+}
+
+fn group(resources: &BTreeMap<ir::Key, ir::Encoded>) -> Option<String> {
+    let found = resources.values().find(|one| one.key.kind == Kind::RouteGroup);
+    found.map(|one| String::from_utf8_lossy(&one.body).into_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_reaches_a_proxy_alone() {
+    let plane = ControlPlane::shared().await;
+    let mesh = Mesh::install(plane).await;
+    plane.apply(&objects(&mesh.namespace, 200)).await;
+    mesh.pod("edge-0", &[("edge", &mesh.namespace)]).await;
+    let running = mesh.controller().await;
+    let mut proxy = mesh.proxy(&running, "edge-0").await;
+    let first = proxy.push().await;
+    assert_eq!(first.controller, "controller-0");
+    proxy.ack(first).await;
+    assert!(group(&proxy.resources).is_some_and(|body| body.contains("200")), "{:?}", proxy.resources);
+    plane.apply(&service(&mesh.namespace, 201)).await;
+    let push = proxy.push().await;
+    assert_eq!((push.changed.len(), push.removed.len()), (1, 0));
+    proxy.ack(push).await;
+    assert!(group(&proxy.resources).is_some_and(|body| body.contains("201")));
+    plane.kubectl(&["delete", "virtualservice", "web", "-n", &mesh.namespace]).await;
+    let push = proxy.push().await;
+    assert_eq!((push.changed.len(), push.removed.len()), (0, 1));
+    running.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_restart_only_what_differs_is_told() {
+    let plane = ControlPlane::shared().await;
+    let mesh = Mesh::install(plane).await;
+    plane.apply(&objects(&mesh.namespace, 200)).await;
+    mesh.pod("edge-0", &[("edge", &mesh.namespace)]).await;
+    let running = mesh.controller().await;
+    let mut proxy = mesh.proxy(&running, "edge-0").await;
+    let first = proxy.push().await;
+    proxy.ack(first).await;
+    running.abort();
+    let (resources, _) = proxy.follow().await;
+    plane.apply(&service(&mesh.namespace, 204)).await;
+    let running = mesh.controller().await;
+    let access = mesh.access(&running, &mesh.namespace, "edge-0").await;
+    let mut proxy = Proxy::begin(&access, hello(&mesh.namespace, "edge-0"), resources).await.unwrap();
+    let push = proxy.push().await;
+    assert_eq!((push.changed.len(), push.removed.len()), (1, 0), "{push:?}");
+    assert_eq!(push.changed[0].key.kind, Kind::RouteGroup);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_gets_what_its_identity_is_for_and_no_more() {
+    let plane = ControlPlane::shared().await;
+    let mesh = Mesh::install(plane).await;
+    let other = plane.namespace().await;
+    mesh.pod("edge-0", &[("edge", &mesh.namespace)]).await;
+    mesh.pod_in(&other, "thief", "edge", &[("edge", &mesh.namespace)], "10.1.2.4").await;
+    let running = mesh.controller().await;
+    let stolen = mesh.access(&running, &other, "thief").await;
+    let refused = |access: sluice_tests::proxy::Access, node: Node| async move {
+        let hello = sluice_tests::proxy::Hello { node, subscribe: None };
+        match Proxy::begin(&access, hello, BTreeMap::new()).await {
+            Ok(mut proxy) => proxy.next().await.expect_err("refused"),
+            Err(status) => status,
+        }
+    };
+    // Its own pod is another one than it says.
+    let status = refused(stolen.clone(), hello(&mesh.namespace, "edge-0").node).await;
+    assert_eq!(status.code(), tonic::Code::PermissionDenied, "{status}");
+    let status = refused(stolen.clone(), hello("", "edge-0").node).await;
+    assert_eq!(status.code(), tonic::Code::PermissionDenied, "{status}");
+    // Nobody at all.
+    let status = refused(mesh.access_with(&running, None), hello(&mesh.namespace, "edge-0").node).await;
+    assert_eq!(status.code(), tonic::Code::Unauthenticated, "{status}");
+    let foreign = plane.token_for(&mesh.namespace, "edge", "somebody-else").await;
+    let status = refused(mesh.access_with(&running, Some(foreign)), hello(&mesh.namespace, "edge-0").node).await;
+    assert_eq!(status.code(), tonic::Code::Unauthenticated, "{status}");
+    // An account that the pod does not run as.
+    let account = plane.token_for(&mesh.namespace, "stranger", "istio-ca").await;
+    let status = refused(mesh.access_with(&running, Some(account)), hello(&mesh.namespace, "edge-0").node).await;
+    assert_eq!(status.code(), tonic::Code::PermissionDenied, "{status}");
+    // A pod of another namespace is told what is for pods there: nothing of ours, as Gateways select by labels alone.
+    plane.apply(&objects(&mesh.namespace, 200)).await;
+    let mut proxy = Proxy::begin(&stolen, hello(&other, "thief"), BTreeMap::new()).await.unwrap();
+    let push = proxy.push().await;
+    assert!(push.changed.iter().all(|one| one.key.kind != Kind::Secret));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_goes_to_the_gateway_that_names_it_in_its_own_namespace() {
+    let plane = ControlPlane::shared().await;
+    let mesh = Mesh::install(plane).await;
+    let other = plane.namespace().await;
+    let pair = rcgen::generate_simple_self_signed(["web.test".to_owned()]).unwrap();
+    let secret = |namespace: &str| {
+        serde_json::json!({
+            "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls",
+            "metadata": {"name": "shop", "namespace": namespace},
+            "stringData": {"tls.crt": pair.cert.pem(), "tls.key": pair.signing_key.serialize_pem()},
+        })
+        .to_string()
+    };
+    plane.apply(&secret(&mesh.namespace)).await;
+    let gateway = format!(
+        "
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {{name: gate, namespace: {other}}}
+spec:
+  selector: {{edge: {namespace}}}
+  servers:
+  - port: {{number: 8443, name: https, protocol: HTTPS}}
+    hosts: ['*']
+    tls: {{mode: SIMPLE, credentialName: shop}}
+",
+        other = &*other,
+        namespace = mesh.namespace
+    );
+    plane.apply(&gateway).await;
+    mesh.pod("edge-0", &[("edge", &mesh.namespace)]).await;
+    mesh.pod_in(&other, "copy", "edge", &[("edge", &mesh.namespace)], "10.1.2.5").await;
+    let running = mesh.controller().await;
+    let secrets = |resources: &BTreeMap<ir::Key, ir::Encoded>| {
+        resources.keys().filter(|key| key.kind == Kind::Secret).count()
+    };
+    let mut proxy = mesh.proxy(&running, "edge-0").await;
+    let first = proxy.push().await;
+    proxy.ack(first).await;
+    assert_eq!(secrets(&proxy.resources), 1, "with the very first push");
+    // The same Gateway selects a proxy elsewhere, whose namespace the controller may not read secrets of.
+    let access = mesh.access(&running, &other, "copy").await;
+    let mut copy = Proxy::begin(&access, hello(&other, "copy"), BTreeMap::new()).await.unwrap();
+    let first = copy.push().await;
+    copy.ack(first).await;
+    assert_eq!(secrets(&copy.resources), 0);
+    plane.apply(&secret(&other)).await;
+    assert!(!plane.calls(&format!("system:serviceaccount:{}:sluice-controller", mesh.namespace)).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_may_want_less() {
+    let plane = ControlPlane::shared().await;
+    let mesh = Mesh::install(plane).await;
+    plane.apply(&objects(&mesh.namespace, 200)).await;
+    mesh.pod("edge-0", &[("edge", &mesh.namespace)]).await;
+    let running = mesh.controller().await;
+    let access = mesh.access(&running, &mesh.namespace, "edge-0").await;
+    let mut hello = hello(&mesh.namespace, "edge-0");
+    hello.subscribe = Some(vec![convert::subscription(Kind::Cluster, ["nowhere".to_owned()])]);
+    let mut proxy = Proxy::begin(&access, hello, BTreeMap::new()).await.unwrap();
+    let first = proxy.push().await;
+    assert!(first.changed.is_empty(), "{first:?}");
+    proxy.ack(first).await;
+    let wants = wire::discovery::Request {
+        subscribe: vec![convert::wildcard(Kind::Listener)],
+        ..wire::discovery::Request::default()
+    };
+    proxy.send(wants).await;
+    plane.apply(&service(&mesh.namespace, 201)).await;
+    proxy.until("listeners are told", |resources| !resources.is_empty()).await;
+    assert!(proxy.resources.keys().all(|key| key.kind == Kind::Listener), "{:?}", proxy.resources);
+}
