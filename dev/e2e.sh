@@ -83,34 +83,50 @@ show() {
                 "${kubectl[@]}" logs -n "$namespace" "$pod" --all-containers --prefix --tail=60 --previous </dev/null 2>/dev/null |
                     sed 's/^/before the restart: /'
             done
+        if [ -n "${CLUSTER_RUN:-}" ]; then
+            echo "=== errors of the daemons"
+            cd "$CLUSTER_RUN/log"
+            grep -HE '^[EF][0-9]{4}|level=(error|fatal)|failed|refused' -- *.log | cut -c1-300 | tail -n 60
+        fi
     } 2>&1 || true
 }
 
+given=${E2E_KUBECONFIG:+$(realpath "$E2E_KUBECONFIG")}
+[ -n "$given" ] || can_run_node
 # Also builds the backend. The tests are run without cargo: they may have to run in another network.
 tests=$(cargo test --locked -p sluice-tests --test e2e --no-run --message-format=json-render-diagnostics |
     sed -nE 's/.*"name":"e2e".*"executable":"([^"]+)".*/\1/p')
 SLUICE_E2E_HELM=$(dev/helm.sh 4)
 in_network=()
-if [ -n "${E2E_KUBECONFIG:-}" ]; then
-    SLUICE_E2E_KUBECONFIG=$(realpath "$E2E_KUBECONFIG")
+
+if [ -n "$given" ]; then
+    SLUICE_E2E_KUBECONFIG=$given
     SLUICE_E2E_KUBECTL=$(command -v kubectl || echo "$(tests/plane/build.sh)/kubectl")
-    context=$("$SLUICE_E2E_KUBECTL" --kubeconfig "$SLUICE_E2E_KUBECONFIG" config current-context)
-    if [ -z "$SLUICE_E2E_HUB" ]; then
-        case $context in
-            kind-*) build_images && for archive in "${images[@]}"; do kind load image-archive --name "${context#kind-}" "$archive"; done ;;
-            *) echo "$context is no cluster of kind: set SLUICE_E2E_HUB and SLUICE_E2E_TAG to where its nodes find the images" >&2; exit 1 ;;
-        esac
+    context=$("$SLUICE_E2E_KUBECTL" --kubeconfig "$given" config current-context)
+    if [ -n "$SLUICE_E2E_HUB" ]; then
+        echo "images: $SLUICE_E2E_HUB/…:$SLUICE_E2E_TAG"
+    elif [[ $context == kind-* ]]; then
+        build_images
+        for archive in "${images[@]}"; do kind load image-archive --name "${context#kind-}" "$archive"; done
+    else
+        echo "$context is no cluster of kind: set SLUICE_E2E_HUB and SLUICE_E2E_TAG to where its nodes find the images" >&2
+        exit 1
     fi
 else
-    can_run_node
     build_images
     export CLUSTER_RUN=$work/node-$$
+    rm -rf "$work/logs"
     # shellcheck disable=SC2317 # at the end, whatever it is
     down() {
-        tests/cluster/down.sh || true
-        [ -d "$work/logs" ] || rm -rf "$CLUSTER_RUN"
+        local status=$?
+        tests/cluster/down.sh || status=1
+        if [ $status != 0 ]; then
+            cp -r "$CLUSTER_RUN/log" "$work/logs"
+            echo "the logs of the daemons are in $work/logs" >&2
+        fi
+        rm -rf "$CLUSTER_RUN"
+        exit $status
     }
-    rm -rf "$work/logs"
     trap down EXIT
     tests/cluster/up.sh "${images[@]}"
     SLUICE_E2E_KUBECONFIG=$CLUSTER_RUN/admin.kubeconfig
@@ -122,12 +138,5 @@ export SLUICE_E2E_KUBECONFIG SLUICE_E2E_KUBECTL SLUICE_E2E_HELM
 
 if ! (cd tests && "${in_network[@]}" "$tests" --ignored --test-threads=2 "$@"); then
     show
-    if [ -n "${CLUSTER_RUN:-}" ]; then
-        echo "=== errors of the daemons"
-        grep -HE '^[EF][0-9]{4}|level=(error|fatal)|failed|refused' "$CLUSTER_RUN"/log/*.log | sed "s#^$CLUSTER_RUN/log/##" | tail -n 60 || true
-        cp -r "$CLUSTER_RUN/log" "$work/logs"
-        echo "the logs of the daemons are in $work/logs" >&2
-        rm -rf "${CLUSTER_RUN:?}/pki"
-    fi
     exit 1
 fi

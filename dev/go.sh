@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 wanted=1.26
-pinned=1.26.3
+pinned=1.26.6
 
 # good GO: is it new enough? A Go from 1.21 on that may fetch another toolchain says the version it would fetch.
 good() {
