@@ -154,7 +154,7 @@ fn request(
         (Ok(()), Some(host)) => {
             explanation.virtual_host = Some(Arc::clone(host));
             hygiene::strip(&mut head);
-            if host.https_redirect && head.scheme() != b"https" {
+            if host.redirects(&head) {
                 let reply = crate::filter::redirect::to_https(&head);
                 Verdict::HttpsRedirect { location: location(&reply.head) }
             } else if head.path().starts_with(b"/") {

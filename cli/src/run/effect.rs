@@ -202,7 +202,7 @@ fn digest(route: &Route) -> Digest {
     }
     Digest {
         identity: hash(&(&route.name, &route.matches)),
-        content: hash(&(&action, route.catch_all)),
+        content: hash(&(&action, route.catch_all, route.plaintext)),
         name: route.name.clone(),
         weights,
     }
@@ -239,6 +239,7 @@ mod tests {
                 ..RouteMatch::default()
             },
             catch_all: false,
+            plaintext: false,
             action: RouteAction::Forward(Forward {
                 destinations,
                 path_rewrite: None,

@@ -94,7 +94,13 @@ fn compile_entry(
     } else {
         RouteAction::Forward(forward(context, rule, path, namespace, place.port, needed, at)?)
     };
-    Some(Route { name: name(rule, entry), catch_all: !has_claims && match_::is_catch_all(&matches), matches, action })
+    Some(Route {
+        name: name(rule, entry),
+        catch_all: !has_claims && match_::is_catch_all(&matches),
+        plaintext: false,
+        matches,
+        action,
+    })
 }
 
 /// Rule and entry, joined by a dot.

@@ -77,6 +77,9 @@ pub struct Route {
     pub matches: RouteMatch,
     /// Goes behind the routes of all other groups (docs/semantics.md §2.5).
     pub catch_all: bool,
+    /// Answers plaintext requests also where the virtual host redirects them to https.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub plaintext: bool,
     pub action: RouteAction,
 }
 

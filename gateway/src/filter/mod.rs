@@ -37,7 +37,7 @@ pub(crate) fn prepare(ctx: &mut Ctx<'_>, request: &mut RequestHead) -> Result<()
 pub(crate) fn choose(table: &Table, ctx: &Ctx<'_>, request: &RequestHead) -> Outcome {
     let Some(hosts) = ctx.connection.hosts(table) else { return Outcome::NoRoute };
     let Some(host) = hosts.find(request.authority()) else { return Outcome::NoRoute };
-    if host.https_redirect && request.scheme() != b"https" {
+    if host.redirects(request) {
         return Outcome::HttpsRedirect;
     }
     // `OPTIONS *` asks about the server as a whole, which no route is.

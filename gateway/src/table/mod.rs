@@ -19,6 +19,7 @@ pub use listeners::{Chain, Listener, TlsChain};
 pub use route::{Action, Destination, Forward, Route};
 
 pub(crate) use crate::filter::headers::HeaderEdits;
+use crate::proxy::head::RequestHead;
 
 /// Index of a route table. Never used again for another one, so that a connection cannot change tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -32,9 +33,19 @@ pub struct ClusterId(pub(crate) u32);
 #[derive(Debug)]
 pub struct VirtualHost {
     pub host: ir::Host,
-    /// Plaintext requests are redirected to https before any route is looked at.
+    /// Plaintext requests are redirected to https, whatever route they have; but for the few routes that are there for
+    /// plaintext.
     pub https_redirect: bool,
     pub router: Router<Arc<Route>>,
+}
+
+impl VirtualHost {
+    /// Whether a request is redirected to https.
+    pub(crate) fn redirects(&self, request: &RequestHead) -> bool {
+        self.https_redirect
+            && request.scheme() != b"https"
+            && !self.router.find(request).is_some_and(|route| route.plaintext)
+    }
 }
 
 /// One proxy's configuration.

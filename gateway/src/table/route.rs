@@ -20,6 +20,8 @@ pub struct Route {
     pub group: Arc<str>,
     /// For logs; empty = none.
     pub name: Arc<str>,
+    /// Not subject to the virtual host's redirect to https.
+    pub(crate) plaintext: bool,
     pub(crate) action: Action,
 }
 
@@ -187,7 +189,8 @@ impl Route {
                 Action::Forward(Forward::compile(forward, &route.name, cache, cluster)?)
             }
         };
-        Ok(Self { group: Arc::clone(group), name: route.name.as_str().into(), action })
+        let name = route.name.as_str().into();
+        Ok(Self { group: Arc::clone(group), name, plaintext: route.plaintext, action })
     }
 
     #[must_use]

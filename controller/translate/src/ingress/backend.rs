@@ -3,9 +3,10 @@
 use crds::object::ingress::{IngressBackend, IngressServiceBackend};
 use ir::{ClusterName, Destination, Forward, HeaderEdits, Route, RouteAction, RouteMatch};
 
+use super::path;
 use crate::hosts::DOMAIN;
 use crate::report::Problem;
-use crate::route::retry;
+use crate::route::{match_, retry};
 use crate::scope::Scope;
 use crate::service::{self, Service};
 use crate::unit::{Context, Needed};
@@ -90,7 +91,8 @@ pub(super) fn route(context: &Context<'_>, name: &str, matches: RouteMatch, clus
         Destination { cluster, weight: 1, edits: HeaderEdits::default(), authority: None, tell_original_host: false };
     Route {
         name: name.to_owned(),
-        catch_all: crate::route::match_::is_catch_all(&matches),
+        catch_all: match_::is_catch_all(&matches),
+        plaintext: matches.path.as_ref().is_some_and(path::is_challenge),
         matches,
         action: RouteAction::Forward(Forward {
             destinations: vec![destination],

@@ -7,6 +7,10 @@ pub(super) const EXACT: &str = "Exact";
 pub(super) const PREFIX: &str = "Prefix";
 pub(super) const IMPLEMENTATION_SPECIFIC: &str = "ImplementationSpecific";
 
+/// Where authorities look for the answer that shows who owns a host (RFC 8555 §8.3). They ask over plain HTTP, and until
+/// they have their answer there may be no certificate to redirect them to.
+const CHALLENGES: &str = "/.well-known/acme-challenge/";
+
 /// Which request paths are meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Paths<'a> {
@@ -75,6 +79,14 @@ impl Paths<'_> {
     /// Whether this is an exact path that reads like a regular expression, which other controllers take.
     pub(super) fn looks_like_regex(&self) -> bool {
         matches!(self, Self::Exact(path) | Self::Below(path) if path.contains(['(', ')', '[', ']', '|', '^', '$', '*', '\\']))
+    }
+}
+
+/// Whether a condition takes nothing but answers to challenges.
+pub(super) fn is_challenge(path: &PathMatch) -> bool {
+    match path {
+        PathMatch::Exact { value, .. } | PathMatch::Prefix { value, .. } => value.starts_with(CHALLENGES),
+        PathMatch::Regex { .. } => false,
     }
 }
 

@@ -9,6 +9,7 @@ mod h2;
 mod h2_upstream;
 mod headers;
 mod hosts;
+mod ingress;
 mod malformed;
 mod matching;
 mod paths;
