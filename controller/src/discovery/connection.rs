@@ -185,8 +185,16 @@ impl Connection {
     }
 
     async fn request(&self, request: Request, standing: &mut Standing) -> Result<(), Status> {
-        let Request { node: _, subscribe, unsubscribe, initial_resource_versions: _, nonce, rejected, applied_micros } =
-            request;
+        let Request {
+            node: _,
+            subscribe,
+            unsubscribe,
+            initial_resource_versions: _,
+            nonce,
+            rejected,
+            applied_micros,
+            more: _,
+        } = request;
         standing.widened |= subscribe.iter().any(|one| one.names.iter().any(|name| name == wire::convert::WILDCARD));
         standing.asked.extend(standing.subscription.change(subscribe, unsubscribe).map_err(unreadable)?);
         if nonce.is_empty() {

@@ -22,6 +22,9 @@ use crate::serving::PeerInfo;
 /// How many parts of a push wait for a slow proxy.
 const PARTS_WAITING: usize = 2;
 
+/// In how many messages a proxy may say what it has.
+const MAX_FIRST_PARTS: usize = 16;
+
 /// Bounds of the service.
 #[derive(Clone, Debug)]
 pub struct DiscoveryOptions {
@@ -114,10 +117,9 @@ impl DiscoveryServer {
         let DiscoveryOptions { controller, first_message, answer, .. } = self.options.clone();
         async move {
             let begun = async {
-                let first = tokio::time::timeout(first_message, requests.message()).await;
-                let first =
+                let first = tokio::time::timeout(first_message, first(&mut requests)).await;
+                let mut first =
                     first.map_err(|_| Status::deadline_exceeded("the first message did not come in time"))??;
-                let mut first = first.ok_or_else(|| Status::cancelled("the stream ended before it began"))?;
                 let node = first.node.take().unwrap_or_default();
                 let proxy = proxy(&peer, node, &info)?;
                 let member = fleet.join(proxy).await.map_err(refused)?;
@@ -139,6 +141,24 @@ impl DiscoveryServer {
             }
         }
     }
+}
+
+/// The first message, with all of its parts.
+async fn first(requests: &mut Streaming<message::Request>) -> Result<message::Request, Status> {
+    let ended = || Status::cancelled("the stream ended before it began");
+    let mut first = requests.message().await?.ok_or_else(ended)?;
+    for _ in 1..MAX_FIRST_PARTS {
+        if !first.more {
+            break;
+        }
+        let part = requests.message().await?.ok_or_else(ended)?;
+        first.initial_resource_versions.extend(part.initial_resource_versions);
+        first.more = part.more;
+    }
+    if first.more {
+        return Err(Status::resource_exhausted("the first message has too many parts"));
+    }
+    Ok(first)
 }
 
 /// Who the proxy is: what is proven, and of what it says only what agrees with that.

@@ -85,7 +85,7 @@ pub struct Limits {
     pub push_bytes: usize,
     /// From the first part of a push to the last.
     pub push_timeout: Duration,
-    /// Until a controller answers a stream, or reads an answer.
+    /// Until a controller answers a stream, or reads an answer; it may have to ask others about us first.
     pub answer_timeout: Duration,
     /// Of a snapshot that is read.
     pub snapshot_bytes: u64,
@@ -97,7 +97,7 @@ impl Default for Limits {
             message_bytes: 16 << 20,
             push_bytes: 256 << 20,
             push_timeout: Duration::from_secs(60),
-            answer_timeout: Duration::from_secs(10),
+            answer_timeout: Duration::from_secs(20),
             snapshot_bytes: 512 << 20,
         }
     }

@@ -11,7 +11,7 @@ use tonic::{Code, Status, Streaming};
 use tracing::{debug, info};
 use wire::convert;
 use wire::discovery::discovery_client::DiscoveryClient;
-use wire::discovery::{Node, Rejected, Request, Response};
+use wire::discovery::{Node, Rejected, Request, ResourceVersion, Response};
 
 use crate::discovery::client::{Client, Life};
 use crate::discovery::push::{Collector, Push, PushError};
@@ -26,6 +26,8 @@ use crate::telemetry::control::{ControlMetrics, seconds};
 
 /// Requests of ours that may wait for a controller that does not read.
 const QUEUE: usize = 4;
+/// Of what we have, in one message; controllers take 4 MiB (docs/security.md, CP-4).
+const PART_BYTES: usize = 2 << 20;
 
 /// Why a stream ended or never began.
 #[derive(Debug, thiserror::Error)]
@@ -118,8 +120,11 @@ impl Client {
         let mut client = DiscoveryClient::with_origin(connection.channel, connection.origin)
             .max_decoding_message_size(self.limits.message_bytes)
             .max_encoding_message_size(usize::MAX);
-        let (requests, queued) = mpsc::channel(QUEUE);
-        self.send(&requests, self.first_request(&wanted).await).await?;
+        let first = self.first_requests(&wanted).await;
+        let (requests, queued) = mpsc::channel(first.len() + QUEUE);
+        for request in first {
+            self.send(&requests, request).await?;
+        }
         let call = outgoing(queued, &credential)?;
         let mut incoming = match tokio::time::timeout(self.limits.answer_timeout, client.stream(call)).await {
             Err(_) => return Err(StreamError::Silent(self.limits.answer_timeout)),
@@ -182,24 +187,28 @@ impl Client {
         }
     }
 
-    /// Who we are, what we want, what we have.
-    async fn first_request(&self, wanted: &Wanted) -> Request {
+    /// Who we are, what we want, what we have: in one message, as long as it fits.
+    async fn first_requests(&self, wanted: &Wanted) -> Vec<Request> {
         let node = &self.node;
         let versions = self.gateway.versions().await;
-        let versions = versions.iter().filter(|(key, _)| wanted.covers(key));
-        Request {
-            node: Some(Node {
+        let versions: Vec<ResourceVersion> = versions
+            .iter()
+            .filter(|(key, _)| wanted.covers(key))
+            .map(|(key, version)| convert::resource_version(key, version))
+            .collect();
+        let mut requests = in_parts(versions);
+        if let Some(first) = requests.first_mut() {
+            first.subscribe = wanted.subscriptions();
+            first.node = Some(Node {
                 pod: node.pod.clone(),
                 namespace: node.namespace.clone(),
                 service_account: node.service_account.clone(),
                 cluster: node.cluster.clone(),
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 instance: self.instance.clone(),
-            }),
-            subscribe: wanted.subscriptions(),
-            initial_resource_versions: versions.map(|(key, version)| convert::resource_version(key, version)).collect(),
-            ..Request::default()
+            });
         }
+        requests
     }
 
     async fn send(&self, requests: &mpsc::Sender<Request>, request: Request) -> Result<(), StreamError> {
@@ -242,7 +251,7 @@ impl Client {
         let mut rejected: Vec<Rejected> = unknown;
         for (key, reason) in &refused {
             let version = versions.get(key).map(|version| &**version).unwrap_or_default();
-            rejected.push(convert::rejected(key, version, &short(reason)));
+            rejected.push(convert::rejected(key, version, &reason_of(reason)));
         }
         rejected.sort_by(|a, b| {
             let name = |it: &Rejected| it.key.as_ref().map(|key| (key.kind.clone(), key.name.clone()));
@@ -255,7 +264,7 @@ impl Client {
         for (key, version) in versions {
             match refused.get(&key) {
                 Some(reason) => {
-                    let rejection = Rejection { version: version.to_string(), reason: short(reason), at: now };
+                    let rejection = Rejection { version: version.to_string(), reason: reason_of(reason), at: now };
                     state.rejected.insert(key, rejection);
                 }
                 None => drop(state.rejected.remove(&key)),
@@ -275,12 +284,37 @@ impl Client {
     }
 }
 
+/// There is always one.
+fn reason_of(reason: &str) -> String {
+    if reason.is_empty() { "it cannot be used".to_owned() } else { short(reason) }
+}
+
 /// Waits until something else is wanted.
 async fn change(wanted: &mut watch::Receiver<Wanted>) {
     if wanted.changed().await.is_err() {
         // Nobody is left who could want anything.
         std::future::pending::<()>().await;
     }
+}
+
+/// At least one request.
+fn in_parts(versions: Vec<ResourceVersion>) -> Vec<Request> {
+    let mut requests = vec![Request::default()];
+    let mut filled = 0;
+    for version in versions {
+        let size = version.version.len() + version.key.as_ref().map_or(0, |key| key.kind.len() + key.name.len()) + 16;
+        if filled + size > PART_BYTES && filled > 0 {
+            requests.push(Request::default());
+            filled = 0;
+        }
+        filled += size;
+        if let Some(last) = requests.last_mut() {
+            last.initial_resource_versions.push(version);
+        }
+    }
+    let last = requests.len() - 1;
+    requests.iter_mut().take(last).for_each(|request| request.more = true);
+    requests
 }
 
 fn outgoing(
@@ -311,5 +345,30 @@ async fn next(
         Ok(Some(part)) => Ok(Ok(part)),
         Ok(None) => Err(StreamError::Ended),
         Err(status) => Ok(Err(status)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_there_is_told_in_messages_that_controllers_take() {
+        assert_eq!(in_parts(Vec::new()), [Request::default()]);
+        let version = |index: usize| {
+            let name = format!("outbound|80||service-{index}.namespace.svc.cluster.local");
+            convert::resource_version(
+                &Key { kind: ir::Kind::Cluster, name: name.into() },
+                "0123456789abcdef0123456789abcdef",
+            )
+        };
+        let all: Vec<_> = (0..50_000).map(version).collect();
+        let parts = in_parts(all.clone());
+        assert_eq!(parts.iter().map(|it| it.more).collect::<Vec<_>>(), [true, true, false]);
+        for part in &parts {
+            assert!(prost::Message::encoded_len(part) < 4 << 20);
+        }
+        let told: Vec<_> = parts.into_iter().flat_map(|it| it.initial_resource_versions).collect();
+        assert_eq!(told, all);
     }
 }

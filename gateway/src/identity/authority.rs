@@ -10,7 +10,7 @@ use crate::identity::channel::Connection;
 use crate::identity::credentials::Credential;
 
 /// The authority may have to ask the API server first.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 /// The metadata by which Istio's agents name their cluster.
 const CLUSTER_ID: &str = "clusterid";
 
