@@ -97,3 +97,37 @@ fn an_edit_among_ten_thousand_runs_what_it_touches() {
     labelled.meta.labels.insert("team".to_owned(), "edge".to_owned());
     assert_eq!(follower.edit(Change::Upsert(Arc::new(labelled))), (1, 0));
 }
+
+fn ingress(number: usize, path: &str, secret: &str) -> Change {
+    let host = format!("shop-{number}.test");
+    let backend = json!({ "service": { "name": "reviews", "port": { "name": "http" } } });
+    object(json!({
+        "apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
+        "metadata": { "name": format!("web-{number}"), "namespace": "shop" },
+        "spec": {
+            "ingressClassName": "istio", "tls": [{ "hosts": [host], "secretName": secret }],
+            "rules": [{ "host": host, "http": { "paths": [{ "path": path, "pathType": "Prefix", "backend": backend }] } }],
+        },
+    }))
+}
+
+#[test]
+fn an_edit_of_an_ingress_among_many_runs_its_host() {
+    const MANY: usize = 1_000;
+    let service = object(json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": { "name": "reviews", "namespace": "shop" },
+        "spec": { "ports": [{ "name": "http", "port": 80 }] },
+    }));
+    let many = (0..MANY).map(|number| ingress(number, "/", "one"));
+    let (world, _) = World::default().apply([service].into_iter().chain(many).collect());
+    let mut translator = Translator::new(ProxyScope::default());
+    translator.update(&world, &Changes::default());
+    let mut follower = Follower { world, translator };
+    // For each a route group and the table of its TLS server; a table and a listener for each port, a cluster with its
+    // endpoints, and the settings.
+    assert_eq!(follower.translator.resources().count(), 2 * MANY + 6);
+    // The host, and a default backend that it does not have.
+    assert_eq!(follower.edit(ingress(77, "/a", "one")), (2, 1));
+    // Another certificate is another listener.
+    assert_eq!(follower.edit(ingress(77, "/a", "two")), (5, 1));
+}

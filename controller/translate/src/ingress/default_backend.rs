@@ -1,6 +1,7 @@
 //! `defaultBackend`: where requests go that nothing else takes, be it another Ingress or a VirtualService
 //! (docs/semantics.md §17).
 
+use crds::object::ingress::IngressSpec;
 use crds::{ObjectKey, ObjectKind};
 use ir::{Precedence, RouteGroup, RouteMatch, ServerRank};
 
@@ -20,7 +21,6 @@ pub(crate) fn translate(
     reports: &mut Vec<Report>,
 ) -> Option<RouteGroup> {
     let ingress = context.view.ingress(&key.namespace, &key.name)?;
-    let written = ingress.spec.default_backend.as_ref()?;
     class::ours(&context.view, &context.mesh.config, vec![ingress]).next()?;
     let mut hosts = vec!["*"];
     hosts.extend(place::rule_hosts(ingress.spec));
@@ -30,6 +30,10 @@ pub(crate) fn translate(
     if bindings.is_empty() {
         return None;
     }
+    let Some(written) = &ingress.spec.default_backend else {
+        report_missing(ingress.spec, key, reports);
+        return None;
+    };
     let mut at = Scope::new(key, FIELD, reports);
     if let Some(older) = older(context, ingress.age()) {
         at.report(Problem::DefaultBackendTaken { older });
@@ -44,6 +48,16 @@ pub(crate) fn translate(
         bindings,
         route_lists: vec![vec![backend::route(context, &name, RouteMatch::default(), cluster)]],
     })
+}
+
+/// Reports rules that would need one.
+fn report_missing(spec: &IngressSpec, key: &ObjectKey, reports: &mut Vec<Report>) {
+    for (index, rule) in spec.rules.iter().flatten().enumerate() {
+        if rule.http.as_ref().is_none_or(|http| http.paths.is_empty()) {
+            Scope::new(key, format!("spec.rules[{index}]"), reports)
+                .no_effect("a rule without paths leaves its host to the default backend, and there is none");
+        }
+    }
 }
 
 /// The oldest Ingress with a default backend, if it is older.

@@ -1,5 +1,5 @@
 //! The Gateway that stands for an Ingress: plain HTTP for every host, and a TLS server for each entry of `tls`
-//! (docs/semantics.md §17). And what is wrong with an Ingress as a whole.
+//! (docs/semantics.md §17).
 
 use crds::object::ingress::{IngressSpec, IngressTLS};
 use crds::{Gateway, Meta, ObjectKey, ObjectKind, Port, Server, ServerTlsMode, ServerTlsSettings};
@@ -34,7 +34,8 @@ const FOREIGN: [&str; 9] = [
     "ingress.kubernetes.io/",
 ];
 
-/// All Ingresses that this proxy serves, oldest first.
+/// The servers of all Ingresses that this proxy serves, oldest first. Rules and backends do not matter here
+/// ([`same_servers`]).
 pub(crate) fn translate(context: &Context<'_>, reports: &mut Vec<Report>) -> Vec<IngressServers> {
     let mesh = &context.mesh.config;
     if !place::is_selected(mesh, context.proxy) {
@@ -81,7 +82,7 @@ fn servers(
     let (name, namespace) = own;
     made.servers.push(server(80, "HTTP", format!("http-80-ingress-{name}-{namespace}"), vec!["*".to_owned()]));
     fields.push("spec.rules".to_owned());
-    review(ingress, &key, reports);
+    review(meta, &key, reports);
     let gateway = place::gateway_name(context.proxy, meta);
     let meta =
         Meta { name: gateway.name, namespace: gateway.namespace, created: Some(place::NO_TIME), ..Meta::default() };
@@ -105,18 +106,19 @@ fn server(number: i64, protocol: &str, name: String, hosts: Vec<String>) -> Serv
     Server { port: Some(port), hosts, ..Server::default() }
 }
 
-/// Reports what has no effect in one of our Ingresses whatever else there is.
-fn review(ingress: Typed<'_, IngressSpec>, key: &ObjectKey, reports: &mut Vec<Report>) {
-    let Typed { meta, spec } = ingress;
+/// Reports annotations that only other controllers act on.
+fn review(meta: &Meta, key: &ObjectKey, reports: &mut Vec<Report>) {
     for name in meta.annotations.keys().filter(|name| FOREIGN.iter().any(|prefix| name.starts_with(prefix))) {
         Scope::new(key, format!("metadata.annotations[{name}]"), reports)
             .no_effect("annotations of other ingress controllers are not read");
     }
-    for (index, rule) in spec.rules.iter().flatten().enumerate() {
-        let has_paths = rule.http.as_ref().is_some_and(|http| !http.paths.is_empty());
-        if !has_paths && spec.default_backend.is_none() {
-            Scope::new(key, format!("spec.rules[{index}]"), reports)
-                .no_effect("a rule without paths leaves its host to the default backend, and there is none");
-        }
-    }
+}
+
+/// Whether two versions of an Ingress come to the same here: all that [`translate`] looks at is the same.
+pub(crate) fn same_servers((old, before): (&Meta, &IngressSpec), (new, after): (&Meta, &IngressSpec)) -> bool {
+    let IngressSpec { default_backend: _, ingress_class_name, rules: _, tls } = before;
+    *ingress_class_name == after.ingress_class_name
+        && *tls == after.tls
+        && old.annotations == new.annotations
+        && old.created == new.created
 }

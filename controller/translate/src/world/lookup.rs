@@ -70,7 +70,7 @@ pub(crate) enum Lookup {
         namespace: String,
         service: String,
     },
-    /// All Ingresses.
+    /// All Ingresses, as far as servers are made of them.
     Ingresses,
     /// Ingresses with a rule for this host.
     IngressesFor(String),
@@ -137,6 +137,17 @@ pub(crate) fn lookups(object: &Object) -> Vec<Lookup> {
         | Body::AuthorizationPolicy(_)
         | Body::Telemetry(_)
         | Body::IngressClass(_) => Vec::new(),
+    }
+}
+
+/// The question whose answer stays the same although it has a part of what was replaced.
+pub(crate) fn unaffected(old: &Object, new: &Object) -> Option<Lookup> {
+    match (&old.body, &new.body) {
+        // Those who ask for all Ingresses want to know their servers.
+        (Body::Ingress(before), Body::Ingress(after)) => {
+            ingress::same_servers((&old.meta, before), (&new.meta, after)).then_some(Lookup::Ingresses)
+        }
+        _ => None,
     }
 }
 

@@ -110,10 +110,10 @@ impl World {
         for lookup in new.iter().filter(|lookup| !old.contains(lookup)) {
             self.list(lookup, &shared);
         }
-        self.objects.insert(key.clone(), object);
-        done.touched.extend(old);
-        done.touched.extend(new);
+        let unaffected = before.as_deref().and_then(|before| lookup::unaffected(before, &object));
+        done.touched.extend(old.into_iter().chain(new).filter(|lookup| Some(lookup) != unaffected.as_ref()));
         done.touched.insert(Lookup::Object(key.clone()));
+        self.objects.insert(key.clone(), object);
         done.objects.insert(key);
     }
 
