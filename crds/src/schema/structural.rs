@@ -10,7 +10,10 @@ use super::rules::{self, Used};
 pub(super) fn structural(root: &Value, type_name: &str, used: &mut Used) -> Result<Value, SchemaError> {
     let empty = Map::new();
     let types = root.get("$defs").and_then(Value::as_object).unwrap_or(&empty);
-    Maker { types, used }.named(root, type_name)
+    let mut maker = Maker { types, used };
+    let mut made = maker.named(root, type_name)?;
+    maker.constrain(&mut made, &rules::of_kind(type_name))?;
+    Ok(made)
 }
 
 struct Maker<'a> {
@@ -22,14 +25,19 @@ impl Maker<'_> {
     /// The schema of a type with a name, rules included.
     fn named(&mut self, written: &Value, name: &str) -> Result<Value, SchemaError> {
         let mut made = self.plain(written, name)?;
+        self.constrain(&mut made, name)?;
+        Ok(made)
+    }
+
+    fn constrain(&mut self, made: &mut Value, name: &str) -> Result<(), SchemaError> {
         for rule in rules::of(name) {
             self.used.mark(name);
-            let Some(target) = walk(&mut made, rule.at) else {
+            let Some(target) = walk(made, rule.at) else {
                 return Err(SchemaError::NoSuchField { of: name.to_owned(), at: rule.at.to_owned() });
             };
             merge(target, rule.add);
         }
-        Ok(made)
+        Ok(())
     }
 
     fn plain(&mut self, written: &Value, by: &str) -> Result<Value, SchemaError> {

@@ -22,7 +22,7 @@ use super::SchemaError;
 
 /// Adds something to the schema of a field.
 pub(super) struct Rule {
-    /// The type the field is in.
+    /// The type the field is in, or [`of_kind`] of a type for its objects alone and not where else it stands.
     pub(super) of: &'static str,
     /// The field: `field`, `list[]`, `map{}`, and these joined by dots; empty for the type itself.
     pub(super) at: &'static str,
@@ -32,6 +32,11 @@ pub(super) struct Rule {
 /// The rules of a type.
 pub(super) fn of(name: &str) -> impl Iterator<Item = Rule> {
     all().into_iter().filter(move |rule| rule.of == name)
+}
+
+/// What [`Rule::of`] says for the objects of a kind.
+pub(super) fn of_kind(type_name: &str) -> String {
+    format!("kind {type_name}")
 }
 
 fn all() -> Vec<Rule> {

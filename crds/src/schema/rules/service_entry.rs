@@ -98,6 +98,7 @@ fn workload_entry() -> Vec<Rule> {
                 ("!self.startsWith('unix://') || !self.endsWith('/')", "a unix socket cannot be a directory"),
             ],
         ),
+        holds("kind WorkloadEntry", "", &[ADDRESS]),
         rule("WorkloadEntry", "ports", json!({"maxProperties": 128})),
         port("WorkloadEntry", "ports{}"),
         holds(
