@@ -69,26 +69,22 @@ build_images() {
 
 # shellcheck disable=SC2317 # called where tests have failed
 show() {
-    local kubectl=("$SLUICE_E2E_KUBECTL" --kubeconfig "$SLUICE_E2E_KUBECONFIG") namespace pod
-    [ ${#in_network[@]} -eq 0 ] || kubectl=("${in_network[@]}" "${kubectl[@]}")
-    {
-        echo "=== pods"
-        "${kubectl[@]}" get pods -A -o wide
-        echo "=== events"
-        "${kubectl[@]}" get events -A --sort-by=.lastTimestamp | tail -n 80
-        "${kubectl[@]}" get pods -A --no-headers -o custom-columns=:metadata.namespace,:metadata.name |
-            while read -r namespace pod; do
-                echo "=== log of $namespace/$pod"
-                "${kubectl[@]}" logs -n "$namespace" "$pod" --all-containers --prefix --tail=60 </dev/null
-                "${kubectl[@]}" logs -n "$namespace" "$pod" --all-containers --prefix --tail=60 --previous </dev/null 2>/dev/null |
-                    sed 's/^/before the restart: /'
-            done
-        if [ -n "${CLUSTER_RUN:-}" ]; then
-            echo "=== errors of the daemons"
-            cd "$CLUSTER_RUN/log"
-            grep -HE '^[EF][0-9]{4}|level=(error|fatal)|failed|refused' -- *.log | cut -c1-300 | tail -n 60
-        fi
-    } 2>&1 || true
+    local kubectl=("${in_network[@]}" "$SLUICE_E2E_KUBECTL" --kubeconfig "$SLUICE_E2E_KUBECONFIG") namespace pod
+    echo "=== pods"
+    "${kubectl[@]}" get pods -A -o wide
+    echo "=== events"
+    "${kubectl[@]}" get events -A --sort-by=.lastTimestamp | tail -n 80
+    "${kubectl[@]}" get pods -A --no-headers -o custom-columns=:metadata.namespace,:metadata.name |
+        while read -r namespace pod; do
+            echo "=== log of $namespace/$pod"
+            "${kubectl[@]}" logs -n "$namespace" "$pod" --all-containers --prefix --tail=60 </dev/null
+            "${kubectl[@]}" logs -n "$namespace" "$pod" --all-containers --prefix --tail=60 --previous </dev/null 2>/dev/null |
+                sed 's/^/before the restart: /'
+        done
+    [ -z "${CLUSTER_RUN:-}" ] || for log in "$CLUSTER_RUN"/log/*.log; do
+        grep -E '^[EF][0-9]{4}|level=(error|fatal)|failed|refused' "$log" | cut -c1-300 | tail -n 15 |
+            sed "s/^/$(basename "$log"): /"
+    done
 }
 
 given=${E2E_KUBECONFIG:+$(realpath "$E2E_KUBECONFIG")}
@@ -114,7 +110,11 @@ if [ -n "$given" ]; then
     fi
 else
     build_images
-    export CLUSTER_RUN=$work/node-$$
+    export CLUSTER_RUN=$work/node
+    exec 9>"$work/.lock"
+    flock 9
+    # One that a killed run has left.
+    [ ! -e "$CLUSTER_RUN/outer.pid" ] || tests/cluster/down.sh
     rm -rf "$work/logs"
     # shellcheck disable=SC2317 # at the end, whatever it is
     down() {
@@ -128,7 +128,7 @@ else
         exit $status
     }
     trap down EXIT
-    tests/cluster/up.sh "${images[@]}"
+    tests/cluster/up.sh "${images[@]}" 9>&-
     SLUICE_E2E_KUBECONFIG=$CLUSTER_RUN/admin.kubeconfig
     SLUICE_E2E_KUBECTL=$CLUSTER_RUN/bin/kubectl
     # Where the addresses of pods and Services lead somewhere.
@@ -137,6 +137,6 @@ fi
 export SLUICE_E2E_KUBECONFIG SLUICE_E2E_KUBECTL SLUICE_E2E_HELM
 
 if ! (cd tests && "${in_network[@]}" "$tests" --ignored --test-threads=2 "$@"); then
-    show
+    show 2>&1 || true
     exit 1
 fi

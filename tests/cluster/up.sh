@@ -29,6 +29,7 @@ say() { printf 'cluster: %s after %d ms\n' "$*" $((($(date +%s%N) - start) / 100
 
 # A group of its own below the current one in every mounted hierarchy; the memory hierarchy may not be at its root here.
 : >"$CLUSTER_RUN/cgroups"
+name=sluice-$(cksum <<<"$CLUSTER_RUN" | cut -d' ' -f1) # one per run folder
 mounted_at() { # CONTROLLERS, empty for cgroup v2
     awk -v wanted="$1" '
         $3 == "cgroup2" && wanted == "" { print $2 }
@@ -43,7 +44,7 @@ mounted_at() { # CONTROLLERS, empty for cgroup v2
 while IFS=: read -r _ controllers path; do
     mount=$(mounted_at "$controllers")
     [ -n "$mount" ] || continue
-    group=$mount${path%/}/$(basename "$CLUSTER_RUN")
+    group=$mount${path%/}/$name
     mkdir -p "$group"
     case $controllers in
         cpu | cpu,cpuacct) [ -z "${CLUSTER_CPU_SHARES:-}" ] || echo "$CLUSTER_CPU_SHARES" >"$group/cpu.shares" ;;

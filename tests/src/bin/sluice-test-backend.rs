@@ -24,7 +24,8 @@ async fn main() -> anyhow::Result<()> {
         }
         [port] => {
             let mut told = signal(SignalKind::terminate())?;
-            let name = std::env::var("NAME").or_else(|_| std::env::var("HOSTNAME")).unwrap_or_default();
+            let name = std::env::var_os("NAME").or_else(|| std::env::var_os("HOSTNAME")).unwrap_or_default();
+            let name = name.to_string_lossy();
             let address = SocketAddr::from(([0, 0, 0, 0], port.parse().context("a port")?));
             let _backend = Backend::start_on(&name, address).await;
             println!("{name} serves {address}");

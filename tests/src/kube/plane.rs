@@ -173,7 +173,16 @@ impl ControlPlane {
         let etcd = Daemon::start(assets.join("etcd"), etcd, log("etcd.log"));
         let api_server = Daemon::start(assets.join("kube-apiserver"), api_server, log("kube-apiserver.log"));
         let url = format!("https://127.0.0.1:{secure}");
-        Self { directory, assets, pki, url, etcd, api_server, controller_manager: OnceCell::new(), definitions: OnceCell::new() }
+        Self {
+            directory,
+            assets,
+            pki,
+            url,
+            etcd,
+            api_server,
+            controller_manager: OnceCell::new(),
+            definitions: OnceCell::new(),
+        }
     }
 
     /// Waits until the API server says that it is ready, or says why it will not be.
