@@ -136,7 +136,13 @@ pub async fn start(client: Client, options: ClusterOptions, log_level: LogLevel)
         .http2_keepalive_interval(Some(Duration::from_secs(30)))
         .http2_keepalive_timeout(Some(Duration::from_secs(10)))
         .add_service(certificates.into_server())
-        .add_service(DiscoveryServer::new(fleet.clone(), authenticator, fleet_metrics, discovery));
+        .add_service(DiscoveryServer::new(
+            fleet.clone(),
+            authenticator,
+            fleet_metrics,
+            discovery,
+            serving_stop.clone(),
+        ));
     let ended = serving_stop.clone();
     tasks.spawn(async move {
         if let Err(error) = server.serve_with_incoming_shutdown(incoming, ended.cancelled_owned()).await {

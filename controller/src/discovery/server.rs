@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures::Stream;
 use futures::future::BoxFuture;
 use tokio::sync::{Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::{Request, Response, Status, Streaming};
 use tracing::{debug, info};
@@ -60,19 +61,22 @@ pub struct DiscoveryServer {
     options: DiscoveryOptions,
     places: Arc<Semaphore>,
     streams: TaskTracker,
+    stop: CancellationToken,
 }
 
 impl DiscoveryServer {
+    /// Streams end when `stop` says so: proxies go to another replica, and a server that ends does not wait for them.
     #[must_use]
     pub fn new(
         fleet: Fleet,
         authenticator: Arc<Authenticator>,
         metrics: FleetMetrics,
         options: DiscoveryOptions,
+        stop: CancellationToken,
     ) -> Service<Self> {
         let places = Arc::new(Semaphore::new(options.max_streams));
         let max_message_bytes = options.max_message_bytes;
-        let server = Self { fleet, authenticator, metrics, options, places, streams: TaskTracker::new() };
+        let server = Self { fleet, authenticator, metrics, options, places, streams: TaskTracker::new(), stop };
         Service::new(server).max_decoding_message_size(max_message_bytes)
     }
 }
@@ -94,9 +98,17 @@ impl Discovery for DiscoveryServer {
         let place =
             place.map_err(|_| Status::resource_exhausted("too many proxies are connected; try another replica"))?;
         let (responses, mut received) = mpsc::channel(PARTS_WAITING);
-        let starting: BoxFuture<'static, ()> = Box::pin(self.start(peer, info, request.into_inner(), responses));
+        let starting: BoxFuture<'static, ()> =
+            Box::pin(self.start(peer, info, request.into_inner(), responses.clone()));
+        let (stop, late) = (self.stop.clone(), responses.clone());
         self.streams.spawn(async move {
-            starting.await;
+            tokio::select! {
+                () = starting => {}
+                () = stop.cancelled() => {
+                    // The proxy may be slow, and finds out anyway.
+                    let _ = late.try_send(Err(Status::unavailable("the controller is ending")));
+                }
+            }
             drop(place);
         });
         Ok(Response::new(Box::pin(futures::stream::poll_fn(move |context| received.poll_recv(context)))))

@@ -163,9 +163,8 @@ spec:
     mesh.pod("edge-0", &[("edge", &mesh.namespace)]).await;
     mesh.pod_in(&other, "copy", "edge", &[("edge", &mesh.namespace)], "10.1.2.5").await;
     let running = mesh.controller().await;
-    let secrets = |resources: &BTreeMap<ir::Key, ir::Encoded>| {
-        resources.keys().filter(|key| key.kind == Kind::Secret).count()
-    };
+    let secrets =
+        |resources: &BTreeMap<ir::Key, ir::Encoded>| resources.keys().filter(|key| key.kind == Kind::Secret).count();
     let mut proxy = mesh.proxy(&running, "edge-0").await;
     let first = proxy.push().await;
     proxy.ack(first).await;
