@@ -45,7 +45,7 @@ as_controller() { "$kubectl" --as system:serviceaccount:$control:sluice-controll
 pods() { [ "$("$kubectl" --namespace "$1" get pods --selector "$2" --output name | wc -l)" -ge "$3" ]; }
 left() {
     local kinds
-    kinds=$("$kubectl" api-resources --verbs list --output name | grep -vE '^(events|pods)|metrics' | paste -sd,)
+    kinds=$("$kubectl" api-resources --verbs list --output name | grep -vE '^(events|pods|customresourcedefinitions)|metrics' | paste -sd,)
     ! "$kubectl" get "$kinds" --all-namespaces --selector app.kubernetes.io/part-of=sluice --output name 2>/dev/null | grep .
 }
 

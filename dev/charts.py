@@ -9,7 +9,7 @@ For every chart in charts/, with every helm given:
 - charts/*/ci/NAME.expect.yaml, where there is one: documents that are a part of objects that must come out, and
   `{absent: [Kind/name]}`.
 - charts/*/ci/refused/NAME.yaml must be refused, by a message that has the text behind `# names:`.
-- README.md names every value of values.yaml.
+- README.md names every value of values.yaml, and the version is the one of the programs.
 
 It knows nothing about what the values mean; that is in the files beside the charts.
 """
@@ -333,6 +333,10 @@ def check_chart(chart, helms, problems):
             if "values don't meet the specifications" in err:
                 problems.check(run(helm, "lint", str(chart), "--values", str(case))[0] != 0, where, "passes lint")
 
+    metadata = yaml.load((chart / "Chart.yaml").read_text(), Loader=Strict)
+    workspace = re.search(r'^version = "(.*)"$', pathlib.Path("Cargo.toml").read_text(), re.MULTILINE)[1]
+    for field in ("version", "appVersion"):
+        problems.check(metadata[field] == workspace, chart.name, f"{field} in Chart.yaml is not {workspace} as in Cargo.toml")
     readme = (chart / "README.md").read_text() if (chart / "README.md").exists() else ""
     for name in values_of(yaml.load((chart / "values.yaml").read_text(), Loader=Strict) or {}):
         parents = itertools.accumulate(name.split("."), lambda a, b: f"{a}.{b}")

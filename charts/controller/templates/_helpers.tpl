@@ -1,5 +1,17 @@
 {{/* Names, labels and parts of the pod. Only what more than one template needs, or what would hide the pod's shape. */}}
 
+{{/* A number or a boolean as people wrote it. Numbers from files are floats, which would come out as 2.0240101e+07. */}}
+{{- define "sluice-controller.text" -}}
+{{- if and (kindIs "float64" .) (eq . (floor .)) -}}{{ int64 . }}{{- else -}}{{ toString . }}{{- end -}}
+{{- end }}
+
+{{/* Labels and annotations are text, whatever they look like. Nothing for an empty map. */}}
+{{- define "sluice-controller.texts" -}}
+{{- range $key, $value := . }}
+{{ $key | quote }}: {{ include "sluice-controller.text" $value | quote }}
+{{- end }}
+{{- end }}
+
 {{- define "sluice-controller.name" -}}
 {{- .Values.name | default .Release.Name -}}
 {{- end }}
@@ -29,7 +41,7 @@ it is there, looks after every ValidatingWebhookConfiguration with that label an
   "helm.sh/chart" (printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-")
 -}}
 {{- range $key, $value := .Values.labels }}
-{{- $_ := set $labels $key (toString $value) }}
+{{- $_ := set $labels $key (include "sluice-controller.text" $value) }}
 {{- end }}
 {{- toYaml (mergeOverwrite $labels (include "sluice-controller.selectorLabels" . | fromYaml)) }}
 {{- end }}
@@ -45,7 +57,7 @@ it is there, looks after every ValidatingWebhookConfiguration with that label an
 {{- end }}
 
 {{- define "sluice-controller.annotations" -}}
-{{- with .Values.annotations }}{{ toYaml . }}{{ end }}
+{{- include "sluice-controller.texts" .Values.annotations | trim -}}
 {{- end }}
 
 {{- define "sluice-controller.serviceAccountName" -}}
@@ -58,7 +70,7 @@ it is there, looks after every ValidatingWebhookConfiguration with that label an
 {{- if .Values.image.digest -}}
 {{- printf "%s@%s" $name .Values.image.digest -}}
 {{- else -}}
-{{- printf "%s:%s" $name (.Values.image.tag | default .Values.global.tag | default .Chart.AppVersion | toString) -}}
+{{- printf "%s:%s" $name (.Values.image.tag | default .Values.global.tag | default .Chart.AppVersion | include "sluice-controller.text") -}}
 {{- end -}}
 {{- end }}
 
@@ -166,8 +178,8 @@ yes
 {{- end }}
 {{- range $name, $value := .Values.env }}
 {{- if not (has $name $from) }}
-- name: {{ $name }}
-  value: {{ $value | toString | quote }}
+- name: {{ $name | quote }}
+  value: {{ include "sluice-controller.text" $value | quote }}
 {{- end }}
 {{- end }}
 {{- end }}

@@ -1,5 +1,17 @@
 {{/* Names, labels and parts of the pod. Only what more than one template needs, or what would hide the pod's shape. */}}
 
+{{/* A number or a boolean as people wrote it. Numbers from files are floats, which would come out as 2.0240101e+07. */}}
+{{- define "sluice-gateway.text" -}}
+{{- if and (kindIs "float64" .) (eq . (floor .)) -}}{{ int64 . }}{{- else -}}{{ toString . }}{{- end -}}
+{{- end }}
+
+{{/* Labels and annotations are text, whatever they look like. Nothing for an empty map. */}}
+{{- define "sluice-gateway.texts" -}}
+{{- range $key, $value := . }}
+{{ $key | quote }}: {{ include "sluice-gateway.text" $value | quote }}
+{{- end }}
+{{- end }}
+
 {{- define "sluice-gateway.name" -}}
 {{- .Values.name | default .Release.Name -}}
 {{- end }}
@@ -7,8 +19,8 @@
 {{/* What Gateways select by: release `istio-ingressgateway` gives `istio: ingressgateway`. Never changes on upgrade. */}}
 {{- define "sluice-gateway.selectorLabels" -}}
 {{- $name := include "sluice-gateway.name" . -}}
-app: {{ .Values.labels.app | default $name | quote }}
-istio: {{ .Values.labels.istio | default (trimPrefix "istio-" $name) | quote }}
+app: {{ .Values.labels.app | default $name | include "sluice-gateway.text" | quote }}
+istio: {{ .Values.labels.istio | default (trimPrefix "istio-" $name) | include "sluice-gateway.text" | quote }}
 {{- end }}
 
 {{/* Merged as maps: a label that is given twice would be refused by the API server. */}}
@@ -23,7 +35,7 @@ istio: {{ .Values.labels.istio | default (trimPrefix "istio-" $name) | quote }}
   "helm.sh/chart" (printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-")
 -}}
 {{- range $key, $value := .Values.labels }}
-{{- $_ := set $labels $key (toString $value) }}
+{{- $_ := set $labels $key (include "sluice-gateway.text" $value) }}
 {{- end }}
 {{- toYaml (mergeOverwrite $labels (include "sluice-gateway.selectorLabels" . | fromYaml)) }}
 {{- end }}
@@ -46,11 +58,11 @@ istio: {{ .Values.labels.istio | default (trimPrefix "istio-" $name) | quote }}
 
 {{/* The two annotations of values for Istio's chart that ask its injector for a proxy have no place here. */}}
 {{- define "sluice-gateway.podAnnotations" -}}
-{{- with omit .Values.podAnnotations "inject.istio.io/templates" "sidecar.istio.io/inject" }}{{ toYaml . }}{{ end }}
+{{- omit .Values.podAnnotations "inject.istio.io/templates" "sidecar.istio.io/inject" | include "sluice-gateway.texts" | trim -}}
 {{- end }}
 
 {{- define "sluice-gateway.annotations" -}}
-{{- with .Values.annotations }}{{ toYaml . }}{{ end }}
+{{- include "sluice-gateway.texts" .Values.annotations | trim -}}
 {{- end }}
 
 {{- define "sluice-gateway.serviceAccountName" -}}
@@ -67,7 +79,7 @@ istio: {{ .Values.labels.istio | default (trimPrefix "istio-" $name) | quote }}
 {{- if .Values.image.digest -}}
 {{- printf "%s@%s" $name .Values.image.digest -}}
 {{- else -}}
-{{- printf "%s:%s" $name (.Values.image.tag | default .Values.global.tag | default .Chart.AppVersion | toString) -}}
+{{- printf "%s:%s" $name (.Values.image.tag | default .Values.global.tag | default .Chart.AppVersion | include "sluice-gateway.text") -}}
 {{- end -}}
 {{- end }}
 
@@ -158,8 +170,8 @@ istio: {{ .Values.labels.istio | default (trimPrefix "istio-" $name) | quote }}
 {{- $from := list }}{{ range .Values.envVarFrom }}{{ $from = append $from .name }}{{ end }}
 {{- range $name, $value := .Values.env }}
 {{- if not (has $name $from) }}
-- name: {{ $name }}
-  value: {{ $value | toString | quote }}
+- name: {{ $name | quote }}
+  value: {{ include "sluice-gateway.text" $value | quote }}
 {{- end }}
 {{- end }}
 {{- end }}
