@@ -2,6 +2,7 @@
 //! differences. Knows nothing of other kinds.
 
 use std::convert::Infallible;
+use std::future;
 use std::marker::PhantomData;
 use std::pin::pin;
 use std::sync::Arc;
@@ -75,7 +76,7 @@ impl<S: Shape> Follow<S> {
     pub(super) async fn builtin(&mut self) -> Result<Infallible, Closed> {
         let resource = resource(self.kind, self.kind.versions().first().copied().unwrap_or("v1"));
         loop {
-            self.watch(&resource).await?;
+            self.watch(&resource, future::pending()).await?;
             self.pause().await;
         }
     }
@@ -94,7 +95,8 @@ impl<S: Shape> Follow<S> {
                         // Whoever writes a status has to know the version that is there.
                         self.ledger.distrust();
                     }
-                    self.watch(&resource).await?;
+                    let better = better(self.shared.clone(), self.kind, resource.clone(), definitions.clone());
+                    self.watch(&resource, better).await?;
                     self.pause().await;
                 }
                 Ok(None) => {
@@ -124,11 +126,16 @@ impl<S: Shape> Follow<S> {
         self.tell_gone(gone).await
     }
 
-    /// Ends when the API server does not have the kind.
-    async fn watch(&mut self, resource: &ApiResource) -> Result<(), Closed> {
+    /// Ends when the API server does not have the kind, or when there is a better version of it.
+    async fn watch(&mut self, resource: &ApiResource, better: impl Future<Output = ()>) -> Result<(), Closed> {
+        let mut better = pin!(better);
         loop {
             let mut events = pin!(watcher::watcher(self.api(resource), self.config()));
-            while let Some(event) = events.next().await {
+            // Left only between two events: what has been noted as known must have been told.
+            while let Some(event) = tokio::select! {
+                event = events.next() => event,
+                () = &mut better => return Ok(()),
+            } {
                 let error = match event {
                     Ok(event) => {
                         self.take(&resource.api_version, event).await?;
@@ -268,6 +275,26 @@ impl<S: Shape> Follow<S> {
 fn name(meta: &ObjectMeta) -> Name {
     let text = |text: &Option<String>| text.as_deref().unwrap_or_default().into();
     Name { namespace: text(&meta.namespace), name: text(&meta.name) }
+}
+
+/// Until the API server has the kind at a version that is liked better.
+async fn better(shared: Shared, kind: ObjectKind, current: ApiResource, mut definitions: watch::Receiver<()>) {
+    if kind.versions().first().is_none_or(|best| *best == current.version) {
+        return future::pending().await;
+    }
+    loop {
+        // Versions of a definition appear one by one, and soon after one another.
+        tokio::time::sleep(shared.options.retry_first * 10).await;
+        definitions.borrow_and_update();
+        if let Ok(Some(found)) = find(&shared.client, kind).await
+            && found.version != current.version
+        {
+            return;
+        }
+        if definitions.changed().await.is_err() {
+            return future::pending().await;
+        }
+    }
 }
 
 async fn wait(definitions: &mut watch::Receiver<()>, most: Duration) {

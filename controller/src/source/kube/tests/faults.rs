@@ -183,3 +183,17 @@ async fn the_best_version_that_is_there_is_used_and_told() {
     bench.server.break_watches(ObjectKind::Gateway);
     assert_eq!(api_version(&bench.next().await), "networking.istio.io/v1alpha3");
 }
+
+#[tokio::test]
+async fn a_better_version_is_taken_when_it_appears() {
+    let server = Server::new();
+    server.define(ObjectKind::Gateway, &["v1beta1"]);
+    server.apply(ObjectKind::Gateway, &gateway("edge"));
+    let mut bench = Bench::start(server).await;
+    bench.requests(&["v1beta1/gateways?", "watch=true"], 1).await;
+    bench.server.define(ObjectKind::Gateway, &["v1", "v1beta1"]);
+    let batch = bench.next().await;
+    let [ObjectEvent::Applied { revision, .. }] = batch.events.as_slice() else { panic!("{batch:?}") };
+    assert_eq!(revision.api_version, "networking.istio.io/v1");
+    bench.quiet().await;
+}
