@@ -14,7 +14,7 @@ kubectl=${KUBECTL:-kubectl}
 control=sluice-charts-control edge=sluice-charts-edge foreign=sluice-charts-foreign
 scratch=$(mktemp -d)
 export HELM_CACHE_HOME=$scratch/cache HELM_CONFIG_HOME=$scratch/config HELM_DATA_HOME=$scratch/data
-failed=0
+failed=0 helm=true
 
 cleanup() {
     for release in sluice-controller/$control istio-ingressgateway/$edge other/$foreign; do
