@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct WorkloadSelector {
-    /// Labels a workload must carry.
+    /// Labels a workload must carry, all of them.
     pub labels: BTreeMap<String, String>,
 }
 
@@ -19,7 +19,7 @@ pub struct WorkloadSelector {
 pub struct LabelSelector {
     /// Labels that must be there with exactly these values.
     pub match_labels: BTreeMap<String, String>,
-    /// Further conditions on labels.
+    /// Further conditions on labels, all of which must hold.
     pub match_expressions: Vec<LabelSelectorRequirement>,
 }
 
@@ -27,11 +27,11 @@ pub struct LabelSelector {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct LabelSelectorRequirement {
-    /// Name of the label.
+    /// The label's name.
     pub key: String,
     /// `In`, `NotIn`, `Exists` or `DoesNotExist`.
     pub operator: String,
-    /// Values for `In` and `NotIn`.
+    /// The values, with `In` and `NotIn`.
     pub values: Vec<String>,
 }
 
@@ -39,6 +39,6 @@ pub struct LabelSelectorRequirement {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct PolicySelector {
-    /// Labels a workload must carry.
+    /// Labels a workload must carry, all of them.
     pub match_labels: BTreeMap<String, String>,
 }

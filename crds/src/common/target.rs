@@ -11,7 +11,7 @@ pub struct PolicyTargetReference {
     pub group: Option<String>,
     /// `Gateway`, `GatewayClass`, `Service` or `ServiceEntry`.
     pub kind: String,
-    /// The object's name.
+    /// The object's name, in the policy's own namespace.
     pub name: String,
     /// Must be empty: the object is in the policy's namespace.
     pub namespace: Option<String>,

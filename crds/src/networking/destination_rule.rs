@@ -13,13 +13,13 @@ use crate::networking::virtual_service::PortSelector;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct DestinationRule {
-    /// The service, by full name, short name or wildcard.
+    /// The service: a full name, a short one in this object's namespace, or a wildcard such as `*.example.com`.
     pub host: String,
-    /// Policies for all of its traffic.
+    /// Policies for all of the service's traffic.
     pub traffic_policy: Option<TrafficPolicy>,
-    /// Named groups of its endpoints.
+    /// Named groups of its endpoints, which routes can name.
     pub subsets: Vec<Subset>,
-    /// Namespaces this is visible in: `.`, `*` or names.
+    /// Namespaces this is visible in: `.` for its own, `*` for all, or names. Without it, as the mesh says: all.
     pub export_to: Vec<String>,
     /// Workloads of this namespace whose outgoing traffic it applies to.
     pub workload_selector: Option<PolicySelector>,
@@ -29,21 +29,21 @@ pub struct DestinationRule {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct TrafficPolicy {
-    /// How an endpoint is chosen.
+    /// How an endpoint is chosen for a request.
     pub load_balancer: Option<LoadBalancerSettings>,
-    /// Limits on connections and requests.
+    /// Limits on connections and requests; what is over them gets 503 at once.
     pub connection_pool: Option<ConnectionPoolSettings>,
     /// When a failing endpoint is left out.
     pub outlier_detection: Option<OutlierDetection>,
-    /// TLS towards the endpoints.
+    /// TLS from the proxy to the endpoints.
     pub tls: Option<ClientTlsSettings>,
     /// Policies for single ports, which replace the ones above.
     pub port_level_settings: Vec<PortTrafficPolicy>,
-    /// Wrap connections in a tunnel.
+    /// Wrap connections of TCP and TLS routes in a tunnel through the service.
     pub tunnel: Option<TunnelSettings>,
     /// Announce the client's address to the endpoint.
     pub proxy_protocol: Option<ProxyProtocol>,
-    /// Limit on concurrent retries.
+    /// Limit on concurrent retries, relative to the load.
     pub retry_budget: Option<RetryBudget>,
 }
 
@@ -51,15 +51,15 @@ pub struct TrafficPolicy {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct PortTrafficPolicy {
-    /// Which port of the service.
+    /// Which port of the service these are for.
     pub port: Option<PortSelector>,
-    /// How an endpoint is chosen.
+    /// How an endpoint is chosen for a request.
     pub load_balancer: Option<LoadBalancerSettings>,
-    /// Limits on connections and requests.
+    /// Limits on connections and requests; what is over them gets 503 at once.
     pub connection_pool: Option<ConnectionPoolSettings>,
     /// When a failing endpoint is left out.
     pub outlier_detection: Option<OutlierDetection>,
-    /// TLS towards the endpoints.
+    /// TLS from the proxy to the endpoints.
     pub tls: Option<ClientTlsSettings>,
 }
 
@@ -67,11 +67,11 @@ pub struct PortTrafficPolicy {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct TunnelSettings {
-    /// `CONNECT` or `POST`.
+    /// The method that opens the tunnel: `CONNECT` or `POST`; `CONNECT` without it.
     pub protocol: Option<String>,
-    /// Where the tunnel leads.
+    /// The host the tunnel leads to.
     pub target_host: String,
-    /// The port it leads to.
+    /// The port the tunnel leads to.
     pub target_port: i64,
 }
 
@@ -79,7 +79,7 @@ pub struct TunnelSettings {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct ProxyProtocol {
-    /// Which version.
+    /// Which version of the PROXY protocol is spoken.
     pub version: ProxyProtocolVersion,
 }
 
@@ -97,11 +97,11 @@ enumeration! {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct RetryBudget {
-    /// Percent of the active requests.
+    /// Retries at a time, in percent of the active requests; 20 without it.
     pub percent: Option<f64>,
-    /// Retries that are always allowed.
+    /// Retries at a time that are always allowed; 3 without it.
     pub min_retry_concurrency: Option<i64>,
-    /// The period looked at.
+    /// The period in which requests count as active.
     pub budget_interval: Option<String>,
 }
 
@@ -109,9 +109,9 @@ pub struct RetryBudget {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct Subset {
-    /// The name routes use.
+    /// The name that routes use.
     pub name: String,
-    /// Labels of the endpoints in it.
+    /// Labels of the endpoints in it; without any, all endpoints of the service.
     pub labels: BTreeMap<String, String>,
     /// Policies for its traffic, block by block in place of the host's.
     pub traffic_policy: Option<TrafficPolicy>,
@@ -121,15 +121,15 @@ pub struct Subset {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct LoadBalancerSettings {
-    /// One of the standard algorithms.
+    /// One of the standard algorithms; `LEAST_REQUEST` without it.
     pub simple: Option<SimpleLb>,
-    /// By a hash of something in the request.
+    /// Choose by a hash of something in the request: the same value gets the same endpoint.
     pub consistent_hash: Option<ConsistentHashLb>,
-    /// Preference for near endpoints.
+    /// Preference for near endpoints, in place of the mesh's.
     pub locality_lb_setting: Option<LocalityLoadBalancerSetting>,
     /// Preference for endpoints of the same zone.
     pub zone_aware_lb_setting: Option<ZoneAwareLoadBalancerSetting>,
-    /// Deprecated form of `warmup`.
+    /// Deprecated form of `warmup.duration`.
     pub warmup_duration_secs: Option<String>,
     /// Let new endpoints start with little traffic.
     pub warmup: Option<WarmupConfiguration>,
@@ -157,15 +157,15 @@ enumeration! {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct ConsistentHashLb {
-    /// Hash a header.
+    /// Hash the value of the header of this name.
     pub http_header_name: Option<String>,
-    /// Hash a cookie.
+    /// Hash the value of a cookie, and make it when it is missing.
     pub http_cookie: Option<HttpCookie>,
     /// Hash the client's address.
     pub use_source_ip: Option<bool>,
-    /// Hash a query parameter.
+    /// Hash the value of the query parameter of this name.
     pub http_query_parameter_name: Option<String>,
-    /// Place endpoints on a ring.
+    /// Place endpoints on a ring; the algorithm used without `maglev`.
     pub ring_hash: Option<RingHash>,
     /// Place endpoints in a Maglev table.
     pub maglev: Option<MagLev>,
@@ -177,7 +177,7 @@ pub struct ConsistentHashLb {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct RingHash {
-    /// How many places the ring has at least.
+    /// How many places the ring has at least; 1024 without it.
     pub minimum_ring_size: Option<u64>,
 }
 
@@ -193,13 +193,13 @@ pub struct MagLev {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct HttpCookie {
-    /// Its name.
+    /// The cookie's name.
     pub name: String,
-    /// Its path.
+    /// The path written into a cookie that is made.
     pub path: Option<String>,
     /// How long it lives; without it, none is made.
     pub ttl: Option<String>,
-    /// Further attributes.
+    /// Further attributes written into a cookie that is made.
     pub attributes: Vec<CookieAttribute>,
 }
 
@@ -207,9 +207,9 @@ pub struct HttpCookie {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct CookieAttribute {
-    /// Its name.
+    /// The attribute's name, such as `SameSite`.
     pub name: String,
-    /// Its value, if it has one.
+    /// The attribute's value, if it has one.
     pub value: Option<String>,
 }
 
@@ -217,11 +217,11 @@ pub struct CookieAttribute {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct WarmupConfiguration {
-    /// How long an endpoint counts as new.
+    /// How long an endpoint counts as new, as in `60s`.
     pub duration: Option<String>,
-    /// The share it starts with, in percent.
+    /// The share it starts with, in percent of a full one; 10 without it.
     pub minimum_percent: Option<f64>,
-    /// The shape of the increase.
+    /// The shape of the increase: 1 is a straight line, more is steeper at first; 1 without it.
     pub aggression: Option<f64>,
 }
 
@@ -231,7 +231,7 @@ pub struct WarmupConfiguration {
 pub struct ConnectionPoolSettings {
     /// Limits for every protocol.
     pub tcp: Option<TcpSettings>,
-    /// Limits for HTTP.
+    /// Limits for HTTP/1.1 and HTTP/2.
     pub http: Option<HttpSettings>,
 }
 
@@ -239,15 +239,15 @@ pub struct ConnectionPoolSettings {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct TcpSettings {
-    /// Connections at most.
+    /// Connections to the service at most; no limit without it.
     pub max_connections: Option<i64>,
-    /// How long a connection may take to come up.
+    /// How long a connection may take to come up; 10s without it.
     pub connect_timeout: Option<String>,
-    /// Probes on idle connections.
+    /// Probes on idle connections, by the operating system.
     pub tcp_keepalive: Option<TcpKeepalive>,
-    /// How long a connection may live.
+    /// How long a connection may live; no limit without it.
     pub max_connection_duration: Option<String>,
-    /// How long a connection may be idle.
+    /// How long a connection may be idle; 1h without it, 0s for no limit.
     pub idle_timeout: Option<String>,
 }
 
@@ -255,11 +255,11 @@ pub struct TcpSettings {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct TcpKeepalive {
-    /// How many may stay unanswered.
+    /// How many probes may stay unanswered before the connection is given up.
     pub probes: Option<i64>,
-    /// When the first is sent.
+    /// How long a connection is idle before the first probe.
     pub time: Option<String>,
-    /// How far they are apart.
+    /// How far the probes are apart.
     pub interval: Option<String>,
 }
 
@@ -267,15 +267,15 @@ pub struct TcpKeepalive {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct HttpSettings {
-    /// Requests that may wait for a connection.
+    /// Requests that may wait for a connection; no limit without it. For HTTP/2, too.
     pub http1_max_pending_requests: Option<i64>,
-    /// Active requests at most.
+    /// Active requests to the service at most; no limit without it. For HTTP/1.1, too.
     pub http2_max_requests: Option<i64>,
-    /// Requests per connection at most.
+    /// Requests per connection at most; 1 switches keep-alive off, 0 is no limit.
     pub max_requests_per_connection: Option<i64>,
-    /// Active retries at most.
+    /// Active retries at most; no limit without it.
     pub max_retries: Option<i64>,
-    /// How long a connection may be idle.
+    /// How long a connection without requests is kept; 1h without it, 0s for no limit.
     pub idle_timeout: Option<String>,
     /// Whether HTTP/1.1 becomes HTTP/2 on the way.
     pub h2_upgrade_policy: H2UpgradePolicy,
@@ -283,7 +283,7 @@ pub struct HttpSettings {
     pub use_client_protocol: Option<bool>,
     /// Streams per HTTP/2 connection at most.
     pub max_concurrent_streams: Option<i64>,
-    /// Pings on HTTP/2 connections.
+    /// Pings on HTTP/2 connections, which find dead ones.
     pub http2_keep_alive: Option<ConnectionKeepalive>,
 }
 
@@ -303,9 +303,9 @@ enumeration! {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct ConnectionKeepalive {
-    /// How far they are apart.
+    /// How far the pings are apart.
     pub interval: Option<String>,
-    /// How long the answer may take.
+    /// How long the answer to a ping may take.
     pub timeout: Option<String>,
 }
 
@@ -313,22 +313,22 @@ pub struct ConnectionKeepalive {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct OutlierDetection {
-    /// Deprecated and without effect.
+    /// Deprecated and without effect; use `consecutive5xxErrors`.
     pub consecutive_errors: Option<i64>,
     /// Count failures to connect apart from failures reported by the endpoint.
     pub split_external_local_origin_errors: bool,
-    /// Failures to connect in a row.
+    /// Failures to connect in a row after which an endpoint is left out; 5 without it.
     pub consecutive_local_origin_failures: Option<i64>,
-    /// Statuses 502, 503 and 504 in a row.
+    /// Statuses 502, 503 and 504 in a row after which an endpoint is left out; off without it.
     pub consecutive_gateway_errors: Option<i64>,
-    /// Statuses of 500 and above in a row.
+    /// Statuses of 500 and above in a row after which an endpoint is left out; 5 without it, 0 switches it off.
     #[serde(rename = "consecutive5xxErrors")]
     pub consecutive_5xx_errors: Option<i64>,
-    /// How often endpoints are looked at.
+    /// How often endpoints are looked at; 10s without it.
     pub interval: Option<String>,
-    /// How long the first exclusion lasts.
+    /// How long the first exclusion lasts, and by how much each further one is longer; 30s without it.
     pub base_ejection_time: Option<String>,
-    /// How many of the endpoints may be left out, in percent.
+    /// How many of the endpoints may be left out, in percent; 10 without it.
     pub max_ejection_percent: Option<i64>,
     /// Below this share of healthy endpoints, in percent, all are used.
     pub min_health_percent: Option<i64>,
@@ -348,13 +348,13 @@ pub struct ClientTlsSettings {
     pub private_key: Option<String>,
     /// File with the authorities the endpoint's certificate must come from.
     pub ca_certificates: Option<String>,
-    /// Secret with certificate, key and authorities.
+    /// Secret with certificate, key and authorities, in the namespace of the gateway's pods.
     pub credential_name: Option<String>,
     /// Names of which the endpoint's certificate must carry one.
     pub subject_alt_names: Vec<String>,
-    /// The server name asked for.
+    /// The server name asked for; without it, the request's authority.
     pub sni: Option<String>,
-    /// Accept any certificate.
+    /// Accept any certificate of the endpoint, which protects from nobody.
     pub insecure_skip_verify: Option<bool>,
     /// File with the list of revoked certificates.
     pub ca_crl: Option<String>,
@@ -378,13 +378,13 @@ enumeration! {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct LocalityLoadBalancerSetting {
-    /// Fixed shares per locality.
+    /// Fixed shares for traffic from one locality to others.
     pub distribute: Vec<LocalityDistribute>,
     /// Where traffic goes when a region fails.
     pub failover: Vec<LocalityFailover>,
     /// Labels that decide which endpoints are near.
     pub failover_priority: Vec<String>,
-    /// Whether any of this applies.
+    /// Whether near endpoints are preferred; they are without it.
     pub enabled: Option<bool>,
 }
 
@@ -394,7 +394,7 @@ pub struct LocalityLoadBalancerSetting {
 pub struct LocalityDistribute {
     /// `region/zone/subzone` the traffic comes from.
     pub from: String,
-    /// Percent per locality it goes to.
+    /// Percent of the traffic per `region/zone/subzone` it goes to; the sum is 100.
     pub to: BTreeMap<String, i64>,
 }
 
@@ -402,9 +402,9 @@ pub struct LocalityDistribute {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct LocalityFailover {
-    /// The region that fails.
+    /// The region whose endpoints fail.
     pub from: String,
-    /// The region that takes over.
+    /// The region whose endpoints take over.
     pub to: String,
 }
 
@@ -412,7 +412,7 @@ pub struct LocalityFailover {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct ZoneAwareLoadBalancerSetting {
-    /// Whether any of this applies.
+    /// Whether endpoints of the same zone are preferred.
     pub enabled: Option<bool>,
     /// Where traffic goes when a region fails.
     pub failover: Vec<LocalityFailover>,

@@ -11,9 +11,9 @@ use crate::common::enumeration::enumeration;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct Gateway {
-    /// What to listen on.
+    /// What to listen on: one entry per port, protocol and set of certificates.
     pub servers: Vec<Server>,
-    /// Labels of the gateway pods this applies to; without it, every gateway.
+    /// Labels of the gateway pods this applies to, in any namespace; without it, every gateway.
     pub selector: Option<BTreeMap<String, String>>,
 }
 
@@ -21,17 +21,18 @@ pub struct Gateway {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct Server {
-    /// Port and protocol.
+    /// Port and protocol. The port is the Service's in front of the gateway, which says where the pods listen.
     pub port: Option<Port>,
-    /// Address to listen on: an IP address or a `unix://` socket.
+    /// Address to listen on: an IP address or a `unix://` socket. Without it, every address.
     pub bind: Option<String>,
-    /// Hosts served, as `[namespace/]dnsName`.
+    /// Hosts served, as `[namespace/]dnsName`: a full name, `*.example.com` or `*`. With a namespace, only
+    /// VirtualServices of that namespace (`.` for the Gateway's own) may use the host.
     pub hosts: Vec<String>,
-    /// How connections are secured.
+    /// How connections are secured; needed with protocol HTTPS and TLS. With HTTP it can hold `httpsRedirect` only.
     pub tls: Option<ServerTlsSettings>,
     /// Where traffic goes that nothing routes. Not implemented by Istio.
     pub default_endpoint: Option<String>,
-    /// A name for statistics.
+    /// A name for statistics, which routing pays no attention to.
     pub name: Option<String>,
 }
 
@@ -39,13 +40,13 @@ pub struct Server {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct Port {
-    /// The port's number.
+    /// The port's number: 1 to 65535, or 0 with a unix socket.
     pub number: i64,
     /// HTTP, HTTPS, GRPC, GRPC-WEB, HTTP2, MONGO, TCP or TLS, in any case.
     pub protocol: String,
     /// A name, unique among the Gateway's ports.
     pub name: String,
-    /// Deprecated and without effect.
+    /// Deprecated and refused: the Service in front of the gateway says where its pods listen.
     pub target_port: Option<i64>,
 }
 
@@ -53,19 +54,20 @@ pub struct Port {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct ServerTlsSettings {
-    /// Send plaintext clients to https by a redirect.
+    /// Send clients of this plaintext port to https by a redirect with status 301.
     pub https_redirect: bool,
     /// Whether TLS ends here and what is asked of the client.
     pub mode: ServerTlsMode,
-    /// File with the server's certificate.
+    /// File in the gateway's container with the server's certificate.
     pub server_certificate: Option<String>,
-    /// File with the server's private key.
+    /// File in the gateway's container with the server's private key.
     pub private_key: Option<String>,
     /// File with the authorities that client certificates must come from.
     pub ca_certificates: Option<String>,
     /// File with the list of revoked client certificates.
     pub ca_crl: Option<String>,
-    /// Secret with certificate and key.
+    /// Secret with certificate and key (`tls.crt`, `tls.key`, and `ca.crt` for client certificates), in the namespace
+    /// of the gateway's pods.
     pub credential_name: Option<String>,
     /// Secrets with certificates and keys, one per key type.
     pub credential_names: Vec<String>,
@@ -79,13 +81,13 @@ pub struct ServerTlsSettings {
     pub verify_certificate_spki: Vec<String>,
     /// SHA-256 of acceptable client certificates, in hexadecimal.
     pub verify_certificate_hash: Vec<String>,
-    /// Oldest TLS version accepted.
+    /// Oldest TLS version accepted; TLS 1.2 without it.
     pub min_protocol_version: TlsProtocol,
-    /// Newest TLS version accepted.
+    /// Newest TLS version accepted; TLS 1.3 without it.
     pub max_protocol_version: TlsProtocol,
     /// Cipher suites for TLS 1.2 and older, by their OpenSSL names.
     pub cipher_suites: Vec<String>,
-    /// Key exchange groups.
+    /// Key exchange groups, in the order of preference.
     pub ecdh_curves: Vec<String>,
     /// Ask for a client certificate but accept an untrusted one.
     pub insecure_skip_verify: Option<bool>,
@@ -95,9 +97,9 @@ pub struct ServerTlsSettings {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct TlsCertificate {
-    /// File with the certificate.
+    /// File in the gateway's container with the certificate.
     pub server_certificate: Option<String>,
-    /// File with the private key.
+    /// File in the gateway's container with the private key.
     pub private_key: Option<String>,
     /// File with the authorities of client certificates.
     pub ca_certificates: Option<String>,

@@ -14,11 +14,11 @@ use crate::common::selector::PolicySelector;
 pub struct ProxyConfig {
     /// Workloads of the namespace it applies to; without it, all of them.
     pub selector: Option<PolicySelector>,
-    /// Worker threads; 0 for one per core.
+    /// Worker threads of the proxy; 0 for one per core.
     pub concurrency: Option<i64>,
     /// Environment variables of the proxy.
     pub environment_variables: BTreeMap<String, String>,
-    /// Which image of the proxy is used.
+    /// Which image of the proxy is used when pods start.
     pub image: Option<ProxyImage>,
 }
 

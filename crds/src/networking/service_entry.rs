@@ -11,21 +11,22 @@ use crate::networking::workload_entry::WorkloadEntry;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct ServiceEntry {
-    /// Names of the services.
+    /// Names of the services: full names, or wildcards such as `*.example.com`.
     pub hosts: Vec<String>,
-    /// Virtual addresses of the services.
+    /// Virtual addresses of the services; networks with resolution NONE and STATIC only.
     pub addresses: Vec<String>,
-    /// Their ports.
+    /// The ports of the services.
     pub ports: Vec<ServicePort>,
-    /// Inside or outside of the mesh.
+    /// Whether the services run inside or outside of the mesh.
     pub location: Location,
-    /// How the endpoints are found.
+    /// How the endpoints of the services are found.
     pub resolution: Resolution,
-    /// The endpoints.
+    /// The endpoints; with resolution DNS and none of them, the hosts themselves are looked up.
     pub endpoints: Vec<WorkloadEntry>,
-    /// Workloads that are the endpoints.
+    /// Labels of the workloads that are the endpoints, in place of `endpoints`.
     pub workload_selector: Option<WorkloadSelector>,
-    /// Namespaces this is visible in: `.`, `*`, `~` or names.
+    /// Namespaces this is visible in: `.` for its own, `*` for all, `~` for none, or names. Without it, as the mesh
+    /// says: all.
     pub export_to: Vec<String>,
     /// Names the endpoints' certificates must carry.
     pub subject_alt_names: Vec<String>,
@@ -35,11 +36,12 @@ pub struct ServiceEntry {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct ServicePort {
-    /// The number clients use.
+    /// The number that clients use.
     pub number: i64,
-    /// The protocol spoken.
+    /// The protocol spoken: HTTP, HTTP2, GRPC, GRPC-WEB, HTTPS, TLS, TCP, MONGO, REDIS, MYSQL or UDP; found out without
+    /// it.
     pub protocol: Option<String>,
-    /// A name, unique among the ports.
+    /// A name, unique among the ports of the entry.
     pub name: String,
     /// The number the endpoints use, where it differs.
     pub target_port: Option<i64>,

@@ -29,9 +29,9 @@ pub struct Sidecar {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct IstioIngressListener {
-    /// The port it is for.
+    /// The port of the workload that traffic comes in for.
     pub port: Option<SidecarPort>,
-    /// Address to listen on.
+    /// Address to listen on; without it, the workload's own.
     pub bind: Option<String>,
     /// How traffic gets to the listener.
     pub capture_mode: CaptureMode,
@@ -61,11 +61,11 @@ pub struct IstioEgressListener {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct SidecarPort {
-    /// The port's number.
+    /// The port's number: 1 to 65535, or 0 with a unix socket.
     pub number: i64,
-    /// The protocol spoken.
+    /// The protocol spoken, such as HTTP, HTTP2, GRPC, TLS or TCP.
     pub protocol: String,
-    /// A name for the port.
+    /// A name for the port, unique in the object.
     pub name: String,
     /// Deprecated and without effect.
     pub target_port: Option<i64>,
@@ -75,7 +75,7 @@ pub struct SidecarPort {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct SidecarOutboundTrafficPolicy {
-    /// The choice.
+    /// Whether such traffic passes; REGISTRY_ONLY when the block is there and says nothing.
     pub mode: SidecarOutboundMode,
     /// Where such traffic is sent, with `ALLOW_ANY`.
     pub egress_proxy: Option<Destination>,

@@ -16,13 +16,13 @@ pub struct VirtualService {
     pub hosts: Vec<String>,
     /// Gateways that apply the routes, `mesh` for sidecars; without it, `mesh` only.
     pub gateways: Vec<String>,
-    /// Rules for HTTP traffic; the first that matches is used.
+    /// Rules for HTTP traffic, tried in this order; the first that matches is used.
     pub http: Vec<HttpRoute>,
-    /// Rules for TLS traffic that is not terminated.
+    /// Rules for TLS traffic that is not terminated, chosen by the server name the client asks for.
     pub tls: Vec<TlsRoute>,
-    /// Rules for other TCP traffic.
+    /// Rules for TCP traffic that is neither HTTP nor TLS, and for TLS that ends at a server with protocol TLS.
     pub tcp: Vec<TcpRoute>,
-    /// Namespaces this is visible in: `.`, `*` or names.
+    /// Namespaces this is visible in: `.` for its own, `*` for all, or names. Without it, as the mesh says: all.
     pub export_to: Vec<String>,
 }
 
@@ -30,7 +30,7 @@ pub struct VirtualService {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct Destination {
-    /// A service of the registry.
+    /// A service of the registry: a full name, or a short one in this object's namespace.
     pub host: String,
     /// A subset declared by a DestinationRule.
     pub subset: Option<String>,
@@ -42,7 +42,7 @@ pub struct Destination {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct PortSelector {
-    /// The port's number.
+    /// The port's number: a port of the Service, not of its pods.
     pub number: i64,
 }
 
@@ -50,7 +50,7 @@ pub struct PortSelector {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct Percent {
-    /// 0 to 100.
+    /// A share from 0 to 100; 0.1 is one in a thousand.
     pub value: f64,
 }
 
@@ -58,39 +58,39 @@ pub struct Percent {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct HttpRoute {
-    /// A name for logs.
+    /// A name for access logs, where it stands as the route's name.
     pub name: Option<String>,
     /// The rule applies when any of these match, or always when there are none.
     #[serde(rename = "match")]
     pub matches: Vec<HttpMatchRequest>,
-    /// Forward to these destinations by weight.
+    /// Forward to these destinations; several share the requests by their weights.
     pub route: Vec<HttpRouteDestination>,
-    /// Answer with a redirect.
+    /// Answer with a redirect instead of forwarding.
     pub redirect: Option<HttpRedirect>,
-    /// Answer with a fixed response.
+    /// Answer with a fixed response instead of forwarding.
     pub direct_response: Option<HttpDirectResponse>,
     /// Let another VirtualService decide.
     pub delegate: Option<Delegate>,
     /// Change path or authority before forwarding.
     pub rewrite: Option<HttpRewrite>,
-    /// Limit on the whole exchange.
+    /// Limit on the whole exchange, retries included, as in `5s`; no limit without it. Later ones get 504.
     pub timeout: Option<String>,
-    /// When and how often to try again.
+    /// When and how often to try again; without it, 2 retries when the request certainly had no effect.
     pub retries: Option<HttpRetry>,
-    /// Failures to inject.
+    /// Failures to inject, to see how clients take them.
     pub fault: Option<HttpFaultInjection>,
-    /// Where to send a copy of the request.
+    /// Where to send a copy of the request, whose answer nobody waits for.
     pub mirror: Option<Destination>,
-    /// Where to send copies of the request.
+    /// Where to send copies of the request, each for its own share of the requests.
     pub mirrors: Vec<HttpMirrorPolicy>,
     /// Deprecated form of `mirrorPercentage`.
     #[serde(alias = "mirror_percent")]
     pub mirror_percent: Option<i64>,
-    /// The share of requests copied to `mirror`.
+    /// The share of requests copied to `mirror`; all of them without it.
     pub mirror_percentage: Option<Percent>,
-    /// Cross-origin rules.
+    /// Which web pages of other origins may make requests (CORS).
     pub cors_policy: Option<CorsPolicy>,
-    /// Header changes for all destinations.
+    /// Header changes for all destinations of the rule.
     pub headers: Option<Headers>,
 }
 
@@ -98,7 +98,7 @@ pub struct HttpRoute {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct Delegate {
-    /// Its name.
+    /// The name of the VirtualService that decides.
     pub name: Option<String>,
     /// Its namespace; without it, the same as this one's.
     pub namespace: Option<String>,
@@ -108,9 +108,9 @@ pub struct Delegate {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct Headers {
-    /// On the way to the destination.
+    /// Changes to the request on the way to the destination.
     pub request: Option<HeaderOperations>,
-    /// On the way back.
+    /// Changes to the response on the way back to the client.
     pub response: Option<HeaderOperations>,
 }
 
@@ -118,11 +118,11 @@ pub struct Headers {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct HeaderOperations {
-    /// Replace or create.
+    /// Headers that get this value, in place of every value they have.
     pub set: BTreeMap<String, String>,
-    /// Append a further value.
+    /// Headers that get this value besides those they have.
     pub add: BTreeMap<String, String>,
-    /// Take away.
+    /// Names of headers that are taken away.
     pub remove: Vec<String>,
 }
 
@@ -130,31 +130,31 @@ pub struct HeaderOperations {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct HttpMatchRequest {
-    /// A name for logs.
+    /// A name for access logs, where it follows the rule's name.
     pub name: Option<String>,
-    /// The path, without query.
+    /// A condition on the path, without query: `/a` as prefix covers `/ab`, too.
     pub uri: Option<StringMatch>,
-    /// `http` or `https`.
+    /// A condition on the scheme the client used: `http` or `https`.
     pub scheme: Option<StringMatch>,
-    /// The method.
+    /// A condition on the method, in capitals.
     pub method: Option<StringMatch>,
-    /// The authority, port included.
+    /// A condition on the authority (the Host header), port included.
     pub authority: Option<StringMatch>,
-    /// Headers that must match.
+    /// Conditions on headers, by name; an empty condition asks for the header to be there.
     pub headers: BTreeMap<String, StringMatch>,
-    /// The port the request came in on.
+    /// The port of the Gateway's server, or of the service in the mesh, that the request came in on.
     pub port: Option<i64>,
-    /// Labels of the client's workload.
+    /// Labels of the client's workload; in the mesh only.
     pub source_labels: BTreeMap<String, String>,
     /// Gateways this entry is for, instead of the VirtualService's.
     pub gateways: Vec<String>,
-    /// Query parameters that must match.
+    /// Conditions on query parameters, by name; an empty condition asks for the parameter to be there.
     pub query_params: BTreeMap<String, StringMatch>,
     /// Compare `exact` and `prefix` of `uri` without regard to case.
     pub ignore_uri_case: bool,
-    /// Headers that must not match.
+    /// Conditions on headers of which none may hold; an empty one forbids the header.
     pub without_headers: BTreeMap<String, StringMatch>,
-    /// Namespace of the client's workload.
+    /// Namespace of the client's workload; in the mesh only.
     pub source_namespace: Option<String>,
     /// Prefix of this route's statistics.
     pub stat_prefix: Option<String>,
@@ -164,9 +164,9 @@ pub struct HttpMatchRequest {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct HttpRouteDestination {
-    /// Where to.
+    /// The service, and which of its subsets and ports.
     pub destination: Option<Destination>,
-    /// The share, relative to the sum of all.
+    /// The share of the requests, relative to the sum of all weights; 0 gets none.
     pub weight: i64,
     /// Header changes for this destination only.
     pub headers: Option<Headers>,
@@ -176,9 +176,9 @@ pub struct HttpRouteDestination {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct RouteDestination {
-    /// Where to.
+    /// The service, and which of its subsets and ports.
     pub destination: Option<Destination>,
-    /// The share, relative to the sum of all.
+    /// The share of the connections, relative to the sum of all weights; 0 gets none.
     pub weight: i64,
 }
 
@@ -214,7 +214,7 @@ pub struct L4MatchAttributes {
     pub port: Option<i64>,
     /// Network the client's address lies in. Not implemented by Istio.
     pub source_subnet: Option<String>,
-    /// Labels of the client's workload.
+    /// Labels of the client's workload; in the mesh only.
     pub source_labels: BTreeMap<String, String>,
     /// Gateways this entry is for, instead of the VirtualService's.
     pub gateways: Vec<String>,
@@ -232,7 +232,7 @@ pub struct TlsMatchAttributes {
     pub destination_subnets: Vec<String>,
     /// The port the connection came in on.
     pub port: Option<i64>,
-    /// Labels of the client's workload.
+    /// Labels of the client's workload; in the mesh only.
     pub source_labels: BTreeMap<String, String>,
     /// Gateways this entry is for, instead of the VirtualService's.
     pub gateways: Vec<String>,
@@ -244,19 +244,19 @@ pub struct TlsMatchAttributes {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct HttpRedirect {
-    /// The new path.
+    /// The new path, and query if it has one, in place of the whole path.
     pub uri: Option<String>,
     /// What replaces the matched prefix of the path.
     pub prefix_rewrite: Option<String>,
-    /// The new authority.
+    /// The new authority; without it, the request's.
     pub authority: Option<String>,
-    /// The new port.
+    /// The new port; without it and `derivePort`, none is written.
     pub port: Option<i64>,
-    /// How to find the new port.
+    /// How to find the new port instead of naming it.
     pub derive_port: Option<RedirectPortSelection>,
-    /// The new scheme.
+    /// The new scheme, `http` or `https`; without it, the request's.
     pub scheme: Option<String>,
-    /// The status of the answer; 301 without it.
+    /// The status of the answer: 301, 302, 303, 307 or 308; 301 without it.
     pub redirect_code: Option<i64>,
 }
 
@@ -274,9 +274,9 @@ enumeration! {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct HttpDirectResponse {
-    /// Its status.
+    /// The HTTP status of the answer.
     pub status: i64,
-    /// Its body.
+    /// The body of the answer; none without it.
     pub body: Option<HttpBody>,
 }
 
@@ -284,9 +284,9 @@ pub struct HttpDirectResponse {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct HttpBody {
-    /// As text.
+    /// The body as text.
     pub string: Option<String>,
-    /// As base64.
+    /// The body as bytes, in base64.
     pub bytes: Option<String>,
 }
 
@@ -296,9 +296,9 @@ pub struct HttpBody {
 pub struct HttpRewrite {
     /// What replaces the matched prefix, or the whole path after an exact or regex match.
     pub uri: Option<String>,
-    /// The new authority.
+    /// The new authority, in place of the request's.
     pub authority: Option<String>,
-    /// Search and replace in the path.
+    /// Search and replace in the path, by a regular expression.
     pub uri_regex_rewrite: Option<RegexRewrite>,
 }
 
@@ -317,17 +317,17 @@ pub struct RegexRewrite {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct HttpRetry {
-    /// How often at most.
+    /// How often at most, besides the first try; 0 switches retries off.
     pub attempts: i64,
-    /// Limit on each attempt.
+    /// Limit on each try, as in `2s`; without it, only the whole exchange is limited.
     pub per_try_timeout: Option<String>,
-    /// Conditions, comma separated.
+    /// Conditions, comma separated and without spaces, such as `5xx,reset,connect-failure,503`.
     pub retry_on: Option<String>,
-    /// Whether other localities may be tried.
+    /// Whether retries prefer endpoints of other localities.
     pub retry_remote_localities: Option<bool>,
-    /// Whether endpoints already tried are avoided.
+    /// Whether endpoints already tried are avoided; they are without it.
     pub retry_ignore_previous_hosts: Option<bool>,
-    /// The shortest pause between attempts.
+    /// The base of the pauses between tries, which double; 25ms without it.
     pub backoff: Option<String>,
 }
 
@@ -337,17 +337,17 @@ pub struct HttpRetry {
 pub struct CorsPolicy {
     /// Deprecated form of `allowOrigins`.
     pub allow_origin: Vec<String>,
-    /// Origins that are allowed.
+    /// Origins that are allowed, such as `exact: https://example.com`.
     pub allow_origins: Vec<StringMatch>,
-    /// Methods that are allowed.
+    /// Methods that are allowed, as the answer to a preflight lists them; `*` for any.
     pub allow_methods: Vec<String>,
-    /// Request headers that are allowed.
+    /// Request headers that are allowed, as the answer to a preflight lists them; `*` for any.
     pub allow_headers: Vec<String>,
     /// Response headers that scripts may see.
     pub expose_headers: Vec<String>,
-    /// How long the answer to a preflight may be kept.
+    /// How long the answer to a preflight may be kept, in whole seconds.
     pub max_age: Option<String>,
-    /// Whether credentials may be sent.
+    /// Whether scripts may send cookies and other credentials.
     pub allow_credentials: Option<bool>,
     /// What happens to preflights from other origins.
     pub unmatched_preflights: UnmatchedPreflights,
@@ -369,9 +369,9 @@ enumeration! {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct HttpFaultInjection {
-    /// Wait before forwarding.
+    /// Wait before forwarding a share of the requests.
     pub delay: Option<FaultDelay>,
-    /// Answer with an error instead of forwarding.
+    /// Answer a share of the requests with an error instead of forwarding them.
     pub abort: Option<FaultAbort>,
 }
 
@@ -379,13 +379,13 @@ pub struct HttpFaultInjection {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct FaultDelay {
-    /// Deprecated form of `percentage`.
+    /// Deprecated form of `percentage`, in whole percent.
     pub percent: Option<i64>,
-    /// How long.
+    /// How long to wait, as in `3s`.
     pub fixed_delay: Option<String>,
-    /// Not implemented by Istio.
+    /// Never implemented and refused; use `fixedDelay`.
     pub exponential_delay: Option<String>,
-    /// The share of requests.
+    /// The share of requests that waits; none without it.
     pub percentage: Option<Percent>,
 }
 
@@ -393,13 +393,13 @@ pub struct FaultDelay {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct FaultAbort {
-    /// The HTTP status to answer with.
+    /// The HTTP status to answer with, such as 503.
     pub http_status: Option<i64>,
-    /// The gRPC status to answer with, by name.
+    /// The gRPC status to answer with, by name, such as `UNAVAILABLE`.
     pub grpc_status: Option<String>,
-    /// Not implemented by Istio.
+    /// Never implemented and refused; use `httpStatus` or `grpcStatus`.
     pub http2_error: Option<String>,
-    /// The share of requests.
+    /// The share of requests that is answered so; none without it.
     pub percentage: Option<Percent>,
 }
 
@@ -407,7 +407,7 @@ pub struct FaultAbort {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct HttpMirrorPolicy {
-    /// Where to.
+    /// The service that gets the copies.
     pub destination: Option<Destination>,
     /// The share of requests copied; all without it.
     pub percentage: Option<Percent>,

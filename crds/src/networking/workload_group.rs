@@ -43,11 +43,11 @@ pub struct ReadinessProbe {
     pub success_threshold: Option<i64>,
     /// Failures in a row that make it unhealthy; 3 without it.
     pub failure_threshold: Option<i64>,
-    /// Probe by an HTTP request.
+    /// Probe by an HTTP request; statuses from 200 to 399 are success.
     pub http_get: Option<HttpHealthCheckConfig>,
-    /// Probe by a connection.
+    /// Probe by opening a connection.
     pub tcp_socket: Option<TcpHealthCheckConfig>,
-    /// Probe by a command.
+    /// Probe by a command on the workload.
     pub exec: Option<ExecHealthCheckConfig>,
     /// Probe by gRPC's health service.
     pub grpc: Option<GrpcHealthCheckConfig>,
@@ -57,15 +57,15 @@ pub struct ReadinessProbe {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct HttpHealthCheckConfig {
-    /// The path asked for.
+    /// The path of the request; `/` without it.
     pub path: Option<String>,
-    /// The port asked.
+    /// The port the request goes to.
     pub port: i64,
-    /// The host asked.
+    /// The host the request names.
     pub host: Option<String>,
-    /// `HTTP` or `HTTPS`.
+    /// `HTTP` or `HTTPS`; `HTTP` without it.
     pub scheme: Option<String>,
-    /// Headers of the request.
+    /// Headers of the request, besides the usual ones.
     pub http_headers: Vec<HttpHeader>,
 }
 
@@ -73,9 +73,9 @@ pub struct HttpHealthCheckConfig {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct HttpHeader {
-    /// Its name.
+    /// The header's name.
     pub name: Option<String>,
-    /// Its value.
+    /// The header's value.
     pub value: Option<String>,
 }
 
@@ -85,7 +85,7 @@ pub struct HttpHeader {
 pub struct TcpHealthCheckConfig {
     /// The host connected to; `localhost` without it.
     pub host: Option<String>,
-    /// The port connected to.
+    /// The port that is connected to.
     pub port: i64,
 }
 
@@ -101,8 +101,8 @@ pub struct ExecHealthCheckConfig {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct GrpcHealthCheckConfig {
-    /// The port asked.
+    /// The port of the health service.
     pub port: Option<i64>,
-    /// The service asked about.
+    /// The service that is asked about; the server as a whole without it.
     pub service: Option<String>,
 }

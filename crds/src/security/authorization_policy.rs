@@ -13,15 +13,15 @@ use crate::common::target::PolicyTargetReference;
 pub struct AuthorizationPolicy {
     /// Workloads of the namespace it applies to; without it and targets, all of them.
     pub selector: Option<PolicySelector>,
-    /// The object it is attached to.
+    /// The object it is attached to, in place of `selector`; `targetRefs` takes several.
     pub target_ref: Option<PolicyTargetReference>,
-    /// The objects it is attached to.
+    /// The objects it is attached to, in place of `selector`: a Gateway, GatewayClass, Service or ServiceEntry.
     pub target_refs: Vec<PolicyTargetReference>,
     /// It matches when any of these does.
     pub rules: Vec<Rule>,
     /// What happens to requests that match.
     pub action: AuthorizationAction,
-    /// Who is asked, with action CUSTOM.
+    /// Who is asked, with action CUSTOM: one of the mesh's extension providers.
     pub provider: Option<ExtensionProvider>,
 }
 
@@ -29,11 +29,11 @@ pub struct AuthorizationPolicy {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct Rule {
-    /// Who asks: any of these.
+    /// Who asks: any of these; anybody without it.
     pub from: Vec<RuleFrom>,
-    /// For what: any of these.
+    /// For what: any of these; anything without it.
     pub to: Vec<RuleTo>,
-    /// Under which conditions: all of these.
+    /// Under which further conditions: all of these.
     pub when: Vec<Condition>,
 }
 
@@ -41,7 +41,7 @@ pub struct Rule {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct RuleFrom {
-    /// Who asks.
+    /// Who asks: every given field must match.
     pub source: Option<Source>,
 }
 
@@ -49,7 +49,7 @@ pub struct RuleFrom {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct RuleTo {
-    /// What is asked for.
+    /// What is asked for: every given field must match.
     pub operation: Option<Operation>,
 }
 
@@ -59,7 +59,7 @@ pub struct RuleTo {
 pub struct Source {
     /// Identities from client certificates: `trust-domain/ns/NAMESPACE/sa/NAME`.
     pub principals: Vec<String>,
-    /// Identities it must not be.
+    /// Identities from client certificates it must not have.
     pub not_principals: Vec<String>,
     /// Identities from tokens: `issuer/subject`.
     pub request_principals: Vec<String>,
@@ -67,13 +67,13 @@ pub struct Source {
     pub not_request_principals: Vec<String>,
     /// Namespaces from client certificates.
     pub namespaces: Vec<String>,
-    /// Namespaces it must not be in.
+    /// Namespaces from client certificates it must not be in.
     pub not_namespaces: Vec<String>,
-    /// Addresses of the connection's other end.
+    /// Addresses or networks of the connection's other end, such as `10.0.0.0/8`.
     pub ip_blocks: Vec<String>,
     /// Addresses the connection's other end must not have.
     pub not_ip_blocks: Vec<String>,
-    /// Addresses of the client, as trusted proxies in front report it.
+    /// Addresses or networks of the client, as trusted proxies in front report it.
     pub remote_ip_blocks: Vec<String>,
     /// Addresses the client must not have.
     pub not_remote_ip_blocks: Vec<String>,
@@ -83,7 +83,7 @@ pub struct Source {
     pub not_service_accounts: Vec<String>,
     /// Trust domains from client certificates.
     pub trust_domains: Vec<String>,
-    /// Trust domains it must not be in.
+    /// Trust domains from client certificates it must not be in.
     pub not_trust_domains: Vec<String>,
 }
 
@@ -91,21 +91,21 @@ pub struct Source {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct Operation {
-    /// Hosts, with the port if the client sends one.
+    /// Hosts, with the port if the client sends one; `*.example.com` and `example.*` match parts.
     pub hosts: Vec<String>,
-    /// Hosts it must not be.
+    /// Hosts it must not be for.
     pub not_hosts: Vec<String>,
-    /// Ports, in quotes.
+    /// Ports the request came in on, in quotes.
     pub ports: Vec<String>,
-    /// Ports it must not be.
+    /// Ports the request must not have come in on.
     pub not_ports: Vec<String>,
-    /// Methods.
+    /// Methods, such as GET; gRPC is always POST.
     pub methods: Vec<String>,
-    /// Methods it must not be.
+    /// Methods it must not have.
     pub not_methods: Vec<String>,
-    /// Paths, without query; `{*}` and `{**}` stand for segments.
+    /// Paths, without query: `/a`, `/a*`, `*/a`, or with `{*}` and `{**}` for segments.
     pub paths: Vec<String>,
-    /// Paths it must not be.
+    /// Paths it must not be for.
     pub not_paths: Vec<String>,
 }
 
@@ -115,9 +115,9 @@ pub struct Operation {
 pub struct Condition {
     /// What is looked at, such as `request.headers[x-tenant]`.
     pub key: String,
-    /// Values of which one must match.
+    /// Values of which one must match; `a*`, `*a` and `*` match parts.
     pub values: Vec<String>,
-    /// Values of which none may match.
+    /// Values of which none may match; `a*`, `*a` and `*` match parts.
     pub not_values: Vec<String>,
 }
 

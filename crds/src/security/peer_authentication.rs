@@ -14,7 +14,7 @@ use crate::common::selector::PolicySelector;
 pub struct PeerAuthentication {
     /// Workloads of the namespace it applies to; without it, all of them.
     pub selector: Option<PolicySelector>,
-    /// What is accepted.
+    /// What is accepted on every port; without it, as the policy above says.
     pub mtls: Option<MutualTls>,
     /// What is accepted on single ports of the workload, by their numbers.
     pub port_level_mtls: BTreeMap<String, MutualTls>,
@@ -24,7 +24,7 @@ pub struct PeerAuthentication {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct MutualTls {
-    /// The choice.
+    /// Plaintext, mutual TLS, or both.
     pub mode: MutualTlsMode,
 }
 

@@ -12,9 +12,9 @@ use crate::common::target::PolicyTargetReference;
 pub struct RequestAuthentication {
     /// Workloads of the namespace it applies to; without it and targets, all of them.
     pub selector: Option<PolicySelector>,
-    /// The object it is attached to.
+    /// The object it is attached to, in place of `selector`; `targetRefs` takes several.
     pub target_ref: Option<PolicyTargetReference>,
-    /// The objects it is attached to.
+    /// The objects it is attached to, in place of `selector`: a Gateway, GatewayClass, Service or ServiceEntry.
     pub target_refs: Vec<PolicyTargetReference>,
     /// The tokens; any of the rules may accept one.
     pub jwt_rules: Vec<JwtRule>,
@@ -24,7 +24,7 @@ pub struct RequestAuthentication {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct JwtRule {
-    /// Claim `iss` of the tokens.
+    /// What claim `iss` of the tokens must say.
     pub issuer: Option<String>,
     /// Audiences of which claim `aud` must name one; without any, all are accepted.
     pub audiences: Vec<String>,
@@ -39,11 +39,11 @@ pub struct JwtRule {
     pub from_params: Vec<String>,
     /// Cookies that tokens are taken from.
     pub from_cookies: Vec<String>,
-    /// Header that gets the token's payload, in base64.
+    /// Header that gets the token's payload, in base64; the client cannot set it.
     pub output_payload_to_header: Option<String>,
-    /// Whether the token is forwarded.
+    /// Whether the token is forwarded; it is removed from the request without it.
     pub forward_original_token: bool,
-    /// Headers that get single claims.
+    /// Headers that get single claims of the token; the client cannot set them.
     pub output_claim_to_headers: Vec<ClaimToHeader>,
     /// How long fetching the keys may take; 5s without it.
     pub timeout: Option<String>,
@@ -55,7 +55,7 @@ pub struct JwtRule {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct JwtHeader {
-    /// Its name.
+    /// The name of the header that holds the token.
     pub name: String,
     /// What stands in front of the token, such as `Bearer ` with its space.
     pub prefix: Option<String>,
@@ -65,7 +65,7 @@ pub struct JwtHeader {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct ClaimToHeader {
-    /// The header's name.
+    /// The name of the header that gets the claim.
     pub header: String,
     /// The claim's name; parts of nested ones are separated by dots.
     pub claim: String,

@@ -15,15 +15,15 @@ use crate::common::target::PolicyTargetReference;
 pub struct Telemetry {
     /// Workloads of the namespace it applies to; without it and targets, all of them.
     pub selector: Option<PolicySelector>,
-    /// The object it is attached to.
+    /// The object it is attached to, in place of `selector`; `targetRefs` takes several.
     pub target_ref: Option<PolicyTargetReference>,
-    /// The objects it is attached to.
+    /// The objects it is attached to, in place of `selector`: a Gateway, GatewayClass, Service or ServiceEntry.
     pub target_refs: Vec<PolicyTargetReference>,
-    /// Traces; the first entry counts.
+    /// How requests are traced; the first entry counts.
     pub tracing: Vec<Tracing>,
-    /// Metrics.
+    /// Which metrics are kept, and with which labels.
     pub metrics: Vec<Metrics>,
-    /// The access log.
+    /// Where the access log goes, and what is written.
     pub access_logging: Vec<AccessLogging>,
 }
 
@@ -31,7 +31,7 @@ pub struct Telemetry {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct ProviderRef {
-    /// Its name.
+    /// The provider's name among MeshConfig's `extensionProviders`.
     pub name: String,
 }
 
@@ -42,19 +42,19 @@ pub struct Tracing {
     /// Which traffic it is for.
     #[serde(rename = "match")]
     pub matches: Option<TracingSelector>,
-    /// Where spans go; one at most.
+    /// Where spans go: one of the mesh's extension providers.
     pub providers: Vec<ProviderRef>,
     /// Percent of requests that are traced where the client does not decide.
     pub random_sampling_percentage: Option<f64>,
     /// Report no spans, but pass the client's trace on.
     pub disable_span_reporting: Option<bool>,
-    /// Further tags of spans, by name.
+    /// Further tags of spans, by their names.
     pub custom_tags: BTreeMap<String, CustomTag>,
-    /// Decide by `x-request-id` what is traced.
+    /// Decide by `x-request-id` what is traced; it decides without it.
     pub use_request_id_for_trace_sampling: Option<bool>,
-    /// Put Istio's own tags on spans.
+    /// Put Istio's own tags on spans; they are put without it.
     pub enable_istio_tags: Option<bool>,
-    /// Send no trace headers on.
+    /// Send no trace headers on to the destination.
     pub disable_context_propagation: Option<bool>,
 }
 
@@ -62,7 +62,7 @@ pub struct Tracing {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct TracingSelector {
-    /// From or to the workload.
+    /// Traffic from the workload, to it, or both.
     pub mode: WorkloadMode,
 }
 
@@ -70,11 +70,11 @@ pub struct TracingSelector {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct CustomTag {
-    /// A fixed value.
+    /// A value that is always the same.
     pub literal: Option<Literal>,
-    /// An environment variable of the proxy.
+    /// The value of an environment variable of the proxy.
     pub environment: Option<TagEnvironment>,
-    /// A header of the request.
+    /// The value of a header of the request.
     pub header: Option<RequestHeader>,
     /// A format with the access log's operators.
     pub formatter: Option<Formatter>,
@@ -84,7 +84,7 @@ pub struct CustomTag {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct Literal {
-    /// The value.
+    /// The tag's value.
     pub value: String,
 }
 
@@ -92,9 +92,9 @@ pub struct Literal {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct TagEnvironment {
-    /// Its name.
+    /// The variable's name.
     pub name: String,
-    /// The value where it is not set.
+    /// The tag's value where the variable is not set.
     pub default_value: Option<String>,
 }
 
@@ -102,9 +102,9 @@ pub struct TagEnvironment {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct RequestHeader {
-    /// Its name.
+    /// The header's name.
     pub name: String,
-    /// The value where it is not there.
+    /// The tag's value where the header is not there.
     pub default_value: Option<String>,
 }
 
@@ -112,7 +112,7 @@ pub struct RequestHeader {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct Formatter {
-    /// The format.
+    /// The format, such as `%RESPONSE_CODE%`.
     pub value: String,
 }
 
@@ -120,11 +120,11 @@ pub struct Formatter {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct Metrics {
-    /// Where metrics go.
+    /// Where metrics go: names of the mesh's extension providers; the default ones without it.
     pub providers: Vec<ProviderRef>,
     /// Changes to single metrics; later ones win.
     pub overrides: Vec<MetricsOverrides>,
-    /// How often metrics of open TCP connections are written.
+    /// How often metrics of open TCP connections are written; 5s without it.
     pub reporting_interval: Option<String>,
 }
 
@@ -132,12 +132,12 @@ pub struct Metrics {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct MetricsOverrides {
-    /// Which metrics.
+    /// Which metrics the change is for; all without it.
     #[serde(rename = "match")]
     pub matches: Option<MetricSelector>,
-    /// Leave them out.
+    /// Leave the metrics out.
     pub disabled: Option<bool>,
-    /// Changes to their labels, by name.
+    /// Changes to the metrics' labels, by the labels' names.
     pub tag_overrides: BTreeMap<String, TagOverride>,
 }
 
@@ -145,11 +145,11 @@ pub struct MetricsOverrides {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct MetricSelector {
-    /// One of Istio's.
+    /// One of Istio's metrics, or all of them.
     pub metric: Option<IstioMetric>,
-    /// One by name.
+    /// Any other metric, by its name.
     pub custom_metric: Option<String>,
-    /// From or to the workload.
+    /// Traffic from the workload, to it, or both.
     pub mode: WorkloadMode,
 }
 
@@ -157,7 +157,7 @@ pub struct MetricSelector {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct TagOverride {
-    /// Write or leave out.
+    /// Write the label or leave it out.
     pub operation: TagOperation,
     /// The value to write: a CEL expression.
     pub value: Option<String>,
@@ -170,11 +170,11 @@ pub struct AccessLogging {
     /// Which traffic it is for.
     #[serde(rename = "match")]
     pub matches: Option<LogSelector>,
-    /// Where it goes.
+    /// Where the log goes: names of the mesh's extension providers; the default ones without it.
     pub providers: Vec<ProviderRef>,
-    /// Write none.
+    /// Write no log for this traffic.
     pub disabled: Option<bool>,
-    /// Which requests are written.
+    /// Which requests are written; all without it.
     pub filter: Option<LogFilter>,
 }
 
@@ -182,7 +182,7 @@ pub struct AccessLogging {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct LogSelector {
-    /// From or to the workload.
+    /// Traffic from the workload, to it, or both.
     pub mode: WorkloadMode,
 }
 
