@@ -1,0 +1,6 @@
+mod binary;
+mod hostile;
+mod identity;
+mod push;
+mod resume;
+mod rotation;
