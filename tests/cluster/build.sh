@@ -14,7 +14,7 @@ if [ ! -e "$cache/complete" ]; then
     go=$(../../dev/go.sh)
     echo "test cluster: building CoreDNS and images into $cache; the first time this takes 1 to 3 minutes" >&2
     start=$SECONDS
-    rm -rf "$cache"/{bin,images}
+    rm -rf "${cache:?}"/{bin,images}
     mkdir "$cache"/{bin,images}
     (cd coredns && CGO_ENABLED=0 nice -n 10 "$go" build -trimpath -ldflags "-s -w" -o "$cache/bin/coredns" .) >&2
     cc -static -Os -s -o "$cache/bin/pause" pause.c
