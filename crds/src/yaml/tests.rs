@@ -45,7 +45,20 @@ fn every_field_of_every_kind_is_read() {
     let keys: Vec<String> = objects.iter().map(|object| object.key().to_string()).collect();
     assert_eq!(
         keys,
-        ["Gateway edge/every", "VirtualService shop/every", "DestinationRule shop/every", "ServiceEntry shop/every"]
+        [
+            "Gateway edge/every",
+            "VirtualService shop/every",
+            "DestinationRule shop/every",
+            "ServiceEntry shop/every",
+            "Sidecar shop/every",
+            "WorkloadEntry shop/every",
+            "WorkloadGroup shop/every",
+            "ProxyConfig shop/every",
+            "PeerAuthentication shop/every",
+            "RequestAuthentication shop/every",
+            "AuthorizationPolicy shop/every",
+            "Telemetry shop/every",
+        ]
     );
     for object in &objects {
         let spec = match &object.body {
@@ -53,6 +66,14 @@ fn every_field_of_every_kind_is_read() {
             Body::VirtualService(spec) => serde_json::to_value(spec),
             Body::DestinationRule(spec) => serde_json::to_value(spec),
             Body::ServiceEntry(spec) => serde_json::to_value(spec),
+            Body::Sidecar(spec) => serde_json::to_value(spec),
+            Body::WorkloadEntry(spec) => serde_json::to_value(spec),
+            Body::WorkloadGroup(spec) => serde_json::to_value(spec),
+            Body::ProxyConfig(spec) => serde_json::to_value(spec),
+            Body::PeerAuthentication(spec) => serde_json::to_value(spec),
+            Body::RequestAuthentication(spec) => serde_json::to_value(spec),
+            Body::AuthorizationPolicy(spec) => serde_json::to_value(spec),
+            Body::Telemetry(spec) => serde_json::to_value(spec),
             other => panic!("{other:?}"),
         };
         let unset = unset(&spec.unwrap());
@@ -94,7 +115,9 @@ fn kubernetes_objects_are_read_and_lists_unpacked() {
             "ConfigMap istio-system/istio",
             "Pod shop/web-a",
             "Namespace shop",
-            "Node n1"
+            "Node n1",
+            "Ingress shop/web",
+            "IngressClass sluice"
         ]
     );
     assert_eq!(objects[0].meta.created, Some(1_767_323_045));
