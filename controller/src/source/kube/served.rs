@@ -101,8 +101,10 @@ pub(super) async fn follow_definitions(
     }
 }
 
-/// The time limit of a watch, in the client's unit.
+/// The time limit of a watch, in the client's unit: somewhat less than what is set, so that watches that began together
+/// do not end together.
 pub(super) fn seconds(options: &KubeOptions) -> u32 {
+    let limit = options.watch_timeout.mul_f64(0.75 + fastrand::f64() / 4.0);
     // The client refuses 295 and more.
-    u32::try_from(options.watch_timeout.as_secs()).unwrap_or(u32::MAX).clamp(1, 294)
+    u32::try_from(limit.as_secs()).unwrap_or(u32::MAX).clamp(1, 294)
 }

@@ -38,6 +38,8 @@ impl Bench {
         let metrics = Metrics::new().unwrap().watch;
         let mut options = KubeOptions::new(namespace, metrics.clone());
         options.retry_most = Duration::from_secs(1);
+        // Kinds that come are noticed, or not found at all.
+        options.look_again = Duration::from_secs(600);
         let (source, batches) = KubeSource::start(client, options);
         let (objects, deleted, answered) = Default::default();
         Self { source, batches, metrics, objects, deleted, answered }
