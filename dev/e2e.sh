@@ -48,23 +48,27 @@ can_run_node() {
 }
 
 images=()
-# image PROGRAM PATH: the archive of an image with this program alone
+# image PROGRAM PATH: the archive of an image with this program alone, as the Dockerfile makes it
 image() {
     strip -o "$work/images/$1" "$2"
     python3 tests/cluster/mkimage.py "$work/images/$1.tar" "$SLUICE_E2E_HUB/$1:$SLUICE_E2E_TAG" --libraries --user 1337:1337 \
-        --entry "/usr/local/bin/$1" "$work/images/$1:/usr/local/bin/$1"
+        --entry "/usr/local/bin/$1" --command "${3:-run}" "$work/images/$1:/usr/local/bin/$1" \
+        "$work/images/passwd:/etc/passwd" "$work/images/group:/etc/group" "$work/images/nsswitch.conf:/etc/nsswitch.conf"
     images+=("$work/images/$1.tar")
 }
 build_images() {
     SLUICE_E2E_HUB=${SLUICE_E2E_HUB:-localhost}
     rm -rf "$work/images"
     mkdir -p "$work/images"
+    echo 'sluice:x:1337:1337::/nonexistent:/sbin/nologin' >"$work/images/passwd"
+    echo 'sluice:x:1337:' >"$work/images/group"
+    echo 'hosts: files dns' >"$work/images/nsswitch.conf"
     local folder=$profile
     [ "$profile" != dev ] || folder=debug
     cargo build --locked --profile "$profile" -p sluice-controller -p sluice-gateway --bins
     image sluice-controller "$target/$folder/sluice-controller"
     image sluice-gateway "$target/$folder/sluice-gateway"
-    image sluice-test-backend "$target/debug/sluice-test-backend"
+    image sluice-test-backend "$target/debug/sluice-test-backend" 8080
 }
 
 # shellcheck disable=SC2317 # called where tests have failed

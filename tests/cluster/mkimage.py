@@ -3,7 +3,7 @@
 
 No registry, no daemon, no root. For the tests; users build with the Dockerfile.
 
-usage: mkimage.py OUT.tar NAME:TAG[,NAME:TAG...] [--entry ARG]... [--user USER] [--libraries] SRC:DST...
+usage: mkimage.py OUT.tar NAME:TAG[,NAME:TAG...] [--entry ARG]... [--command ARG]... [--user USER] [--libraries] SRC:DST...
   SRC          a file, copied to DST: mode 0755 if it can be executed, else 0644
   @TARGET:DST  a symbolic link
   --libraries  also the shared libraries that ldd(1) names for the files
@@ -29,6 +29,7 @@ def arguments():
     parser.add_argument("out")
     parser.add_argument("names")
     parser.add_argument("--entry", action="append", default=[])
+    parser.add_argument("--command", action="append", default=[])
     parser.add_argument("--user", default="")
     parser.add_argument("--libraries", action="store_true")
     parser.add_argument("items", nargs="*")
@@ -133,6 +134,7 @@ def main():
     config = {
         "Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
         "Entrypoint": given.entry or None,
+        "Cmd": given.command or None,
         "WorkingDir": "/",
         "User": given.user,
     }

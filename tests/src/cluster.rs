@@ -91,6 +91,23 @@ impl Cluster {
         output(self.command(&self.helm, arguments)).await
     }
 
+    /// Installs or upgrades a chart of ours, with our images and these values (`a.b=c`), and waits until its pods are ready.
+    ///
+    /// # Panics
+    /// When helm gives up.
+    pub async fn install(&self, namespace: &str, release: &str, chart: &str, values: &[&str]) {
+        let chart = format!("{}/../charts/{chart}", env!("CARGO_MANIFEST_DIR"));
+        let (hub, tag) = (format!("global.hub={}", self.hub), format!("global.tag={}", self.tag));
+        let timeout = format!("{}s", PATIENCE.as_secs());
+        let mut arguments =
+            vec!["upgrade", "--install", release, &chart, "--namespace", namespace, "--create-namespace"];
+        arguments.extend(["--wait", "--timeout", &timeout]);
+        for value in [hub.as_str(), tag.as_str()].iter().chain(values) {
+            arguments.extend(["--set", *value]);
+        }
+        self.helm(&arguments).await.unwrap_or_else(|why| panic!("helm {arguments:?}: {why}"));
+    }
+
     /// A new namespace with these labels, gone at the end of a test that passes. What a failed one leaves is there to be
     /// looked at.
     ///
@@ -98,14 +115,21 @@ impl Cluster {
     /// When it is refused.
     pub async fn namespace(&self, labels: &[(&str, &str)]) -> Room<'_> {
         // A cluster that was given may still have those of an earlier run.
-        let name = format!("{}-{:04x}", namespace::fresh_name(), fastrand::u16(..));
+        self.namespace_named(&format!("{}-{:04x}", namespace::fresh_name(), fastrand::u16(..)), labels).await
+    }
+
+    /// One with this name, made when it is not there.
+    ///
+    /// # Panics
+    /// When it is refused.
+    pub async fn namespace_named(&self, name: &str, labels: &[(&str, &str)]) -> Room<'_> {
         let client = self.client().await;
         let labels: String = labels.iter().map(|(key, value)| format!("{key}: '{value}', ")).collect();
         let yaml = format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: {name}, labels: {{{labels}}}}}\n");
         apply(&client, "", &yaml).await.unwrap_or_else(|error| panic!("{name}: {error}"));
         // No pod is admitted before its service account is there.
-        self.kubectl(&["wait", "-n", &name, "--for=create", "serviceaccount/default", "--timeout=60s"]).await;
-        Room { cluster: self, name, client }
+        self.kubectl(&["wait", "-n", name, "--for=create", "serviceaccount/default", "--timeout=60s"]).await;
+        Room { cluster: self, name: name.to_owned(), client }
     }
 }
 

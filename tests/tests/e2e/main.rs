@@ -3,4 +3,5 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are outside of test functions")]
 
+mod charts;
 mod node;

@@ -40,7 +40,7 @@ fn web(cluster: &Cluster, version: &str) -> String {
     format!(
         "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: web}}\nspec:\n  replicas: 2\n  \
          selector: {{matchLabels: {{app: web}}}}\n  template:\n    metadata: {{labels: {{app: web}}}}\n    spec:\n      \
-         containers:\n      - name: web\n        image: {}\n        args: ['8080']\n        \
+         containers:\n      - name: web\n        image: {}\n        \
          env: [{{name: NAME, value: {version}}}]\n        \
          readinessProbe: {{httpGet: {{path: /, port: 8080}}, periodSeconds: 1}}\n        {RESTRICTED}\n---\n\
          apiVersion: v1\nkind: Service\nmetadata: {{name: web}}\nspec:\n  type: LoadBalancer\n  \
