@@ -113,8 +113,7 @@ pub(crate) fn decode_json(value: Value, outside: Outside) -> Result<Object, Fail
     let version = if api_version.is_empty() { kind.versions()[0] } else { split(&api_version).1 };
     match object(kind, version, fields, &mut problems) {
         (_, Some(mut object)) => {
-            // Kubernetes' own kinds are checked by the API server alone, which may be newer than we are.
-            object.meta.unknown = problems.unknown.filter(|_| kind.is_istio()).unwrap_or_default();
+            object.meta.unknown = problems.unknown.unwrap_or_default();
             object.meta.unknown.sort_unstable();
             Ok(object)
         }
@@ -287,6 +286,10 @@ fn spec<T: DeserializeOwned + Default>(mut fields: Map<String, Value>, problems:
 }
 
 fn only(fields: &Map<String, Value>, allowed: &[&str], problems: &mut Problems<'_>) {
+    // Beside the spec, an API server keeps nothing that is not in its schema.
+    if problems.unknown.is_some() {
+        return;
+    }
     for name in fields.keys().filter(|name| !allowed.contains(&name.as_str())) {
         let message = match suggest::closest(name, allowed.iter().copied()) {
             Some(candidate) => format!("unknown field; did you mean \"{candidate}\"?"),
@@ -319,8 +322,10 @@ fn kubernetes<T: DeserializeOwned + serde::Serialize>(
         value = Value::Object(Map::new());
     }
     drop_nulls(&mut value);
-    let written = value.clone();
+    // An API server has checked it, and may know more of its own kinds than we do.
+    let written = if problems.unknown.is_some() { None } else { Some(value.clone()) };
     let read: T = typed(value, path, problems)?;
+    let Some(written) = written else { return Some(read) };
     let understood = serde_json::to_value(&read).unwrap_or_default();
     for field in unknown::fields(&written, &understood) {
         problems.at_unknown(&join(path, &field), "unknown field");
