@@ -265,7 +265,7 @@ impl Edge {
     }
 }
 
-fn find(listeners: &BTreeMap<ir::ListenerName, SocketAddr>, port: u16) -> Option<SocketAddr> {
+pub(crate) fn find(listeners: &BTreeMap<ir::ListenerName, SocketAddr>, port: u16) -> Option<SocketAddr> {
     let ending = format!("_{port}");
     listeners.iter().find(|(name, _)| name.as_str().ends_with(&ending)).map(|(_, address)| *address)
 }

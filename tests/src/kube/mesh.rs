@@ -95,7 +95,7 @@ impl<'a> Mesh<'a> {
         ClusterOptions {
             namespace: self.namespace.clone(),
             replica: replica.to_owned(),
-            names: vec![NAME.to_owned()],
+            names: vec![NAME.to_owned(), "localhost".to_owned()],
             addresses: Addresses::free(),
             drain_delay: std::time::Duration::ZERO,
             ..ClusterOptions::default()

@@ -10,6 +10,7 @@ mod apply;
 mod assets;
 mod audit;
 mod daemon;
+pub mod gateway;
 pub mod mesh;
 pub(crate) mod namespace;
 mod plane;
