@@ -126,7 +126,7 @@ impl ControlMetrics {
 }
 
 impl SnapshotMetrics {
-    pub(crate) fn written(&self, bytes: usize, at: SystemTime) {
+    pub(crate) fn written(&self, bytes: u64, at: SystemTime) {
         self.writes.with_label_values(&[OK]).inc();
         self.bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
         self.written.set(seconds(at));

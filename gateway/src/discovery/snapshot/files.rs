@@ -2,7 +2,7 @@
 //! of what is in them.
 
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -89,23 +89,28 @@ impl Directory {
     ///
     /// # Errors
     /// When anything of it did not happen; what was there before still is.
-    pub(crate) fn write(&self, bytes: &[u8], keep_current: bool) -> Result<(), SnapshotError> {
+    pub(crate) fn write<T>(
+        &self,
+        keep_current: bool,
+        fill: impl FnOnce(&File) -> io::Result<T>,
+    ) -> Result<T, SnapshotError> {
         let failed = |what, path: &Path| {
             let path = path.to_owned();
             move |source| SnapshotError::Io { what, path, source }
         };
         let temporary = self.path.join(format!("{TEMPORARY}{}{TEMPORARY_END}", std::process::id()));
-        let written = || -> io::Result<()> {
+        let written = || -> io::Result<T> {
             // One of the same name can only be what an attempt before left.
             match std::fs::remove_file(&temporary) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
             }
-            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
-            file.write_all(bytes)?;
-            file.sync_all()
+            let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+            let filled = fill(&file)?;
+            file.sync_all()?;
+            Ok(filled)
         };
-        written().map_err(failed("writing", &temporary))?;
+        let filled = written().map_err(failed("writing", &temporary))?;
         let (current, previous) = (self.path.join(CURRENT), self.path.join(PREVIOUS));
         if keep_current {
             match std::fs::rename(&current, &previous) {
@@ -117,7 +122,8 @@ impl Directory {
         }
         std::fs::rename(&temporary, &current).map_err(failed("replacing", &current))?;
         let synced = File::open(&self.path).and_then(|directory| directory.sync_all());
-        synced.map_err(failed("saving the directory", &self.path))
+        synced.map_err(failed("saving the directory", &self.path))?;
+        Ok(filled)
     }
 }
 
@@ -145,6 +151,7 @@ pub(crate) fn age(written: SystemTime) -> std::time::Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
     use std::os::unix::fs::PermissionsExt as _;
     use std::time::UNIX_EPOCH;
 
@@ -156,7 +163,13 @@ mod tests {
 
     fn bytes(name: &str) -> Vec<u8> {
         let table = ir::RouteTable { name: name.into(), https_redirect: Vec::new() };
-        format::encode([ir::codec::encode(&ir::Resource::RouteTable(table))].iter(), UNIX_EPOCH)
+        let mut out = Vec::new();
+        format::write([ir::codec::encode(&ir::Resource::RouteTable(table))].iter(), UNIX_EPOCH, &mut out).unwrap();
+        out
+    }
+
+    fn write(directory: &Directory, name: &str, keep_current: bool) {
+        directory.write(keep_current, |mut file| file.write_all(&bytes(name))).unwrap();
     }
 
     fn found(directory: &Directory) -> Option<(String, bool)> {
@@ -169,8 +182,8 @@ mod tests {
         let parent = TempDir::new().unwrap();
         let directory = Directory::open(&parent.path().join("deep/snapshots")).unwrap();
         assert_eq!(found(&directory), None);
-        directory.write(&bytes("old"), false).unwrap();
-        directory.write(&bytes("new"), true).unwrap();
+        write(&directory, "old", false);
+        write(&directory, "new", true);
         (parent, directory)
     }
 
@@ -191,7 +204,7 @@ mod tests {
         let problems = directory.read(LIMIT).1;
         assert!(problems[0].to_string().contains("snapshots/snapshot cannot be used"), "{}", problems[0]);
         // The damaged one does not push the good one out.
-        directory.write(&bytes("newer"), false).unwrap();
+        write(&directory, "newer", false);
         assert_eq!(found(&directory), Some(("newer".to_owned(), true)));
         std::fs::remove_file(directory.path.join(CURRENT)).unwrap();
         assert_eq!(found(&directory), Some(("old".to_owned(), false)));
@@ -209,7 +222,7 @@ mod tests {
         std::fs::write(&own, b"half").unwrap();
         let other = directory.path.join("unrelated");
         std::fs::write(&other, b"").unwrap();
-        directory.write(&bytes("newer"), true).unwrap();
+        write(&directory, "newer", true);
         assert_eq!(found(&directory), Some(("newer".to_owned(), true)));
         assert!(half.exists() && !own.exists());
         // After a restart.
@@ -219,7 +232,7 @@ mod tests {
         // Between the two renames.
         std::fs::rename(directory.path.join(CURRENT), directory.path.join(PREVIOUS)).unwrap();
         assert_eq!(found(&directory), Some(("newer".to_owned(), false)));
-        directory.write(&bytes("newest"), true).unwrap();
+        write(&directory, "newest", true);
         assert_eq!(found(&directory), Some(("newest".to_owned(), true)));
     }
 

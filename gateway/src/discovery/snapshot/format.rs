@@ -8,6 +8,7 @@
 //! ```
 //! Numbers are little-endian.
 
+use std::io::{self, BufWriter, Write};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ir::{Encoded, Key};
@@ -19,6 +20,8 @@ const MAGIC: &[u8; 8] = b"SLUICESN";
 const FORMAT: u32 = 1;
 const HEADER: usize = 24;
 const CHECKSUM: usize = 32;
+/// Written at a time.
+const BUFFER: usize = 64 << 10;
 /// The lengths of a record.
 const LENGTHS: usize = 16;
 
@@ -46,28 +49,54 @@ pub(crate) struct Contents {
     pub(crate) resources: Vec<Encoded>,
 }
 
-/// Writes resources down.
-pub(crate) fn encode<'a>(
-    resources: impl ExactSizeIterator<Item = &'a Encoded> + Clone,
+/// Writes resources down and says how many bytes that took. Nothing is held in memory meanwhile.
+///
+/// # Errors
+/// When the bytes cannot be written.
+pub(crate) fn write<'a>(
+    resources: impl ExactSizeIterator<Item = &'a Encoded>,
     written: SystemTime,
-) -> Vec<u8> {
-    let size: usize =
-        resources.clone().map(|it| LENGTHS + 16 + it.key.name.len() + it.version.len() + it.body.len()).sum();
-    let mut out = Vec::with_capacity(HEADER + size + CHECKSUM);
+    out: impl Write,
+) -> io::Result<u64> {
+    let mut out = BufWriter::with_capacity(BUFFER, Summing { out, sum: Sha256::new(), bytes: 0 });
     let millis = written.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-    out.extend_from_slice(MAGIC);
-    out.extend_from_slice(&FORMAT.to_le_bytes());
-    out.extend_from_slice(&u64::try_from(millis).unwrap_or(u64::MAX).to_le_bytes());
-    out.extend_from_slice(&u32::try_from(resources.len()).unwrap_or(u32::MAX).to_le_bytes());
+    out.write_all(MAGIC)?;
+    out.write_all(&FORMAT.to_le_bytes())?;
+    out.write_all(&u64::try_from(millis).unwrap_or(u64::MAX).to_le_bytes())?;
+    out.write_all(&length(resources.len())?)?;
     for Encoded { key, version, body } in resources {
         for field in [convert::kind_name(key.kind).as_bytes(), key.name.as_bytes(), version.as_bytes(), body] {
-            out.extend_from_slice(&u32::try_from(field.len()).unwrap_or(u32::MAX).to_le_bytes());
-            out.extend_from_slice(field);
+            out.write_all(&length(field.len())?)?;
+            out.write_all(field)?;
         }
     }
-    let checksum = Sha256::digest(&out);
-    out.extend_from_slice(&checksum);
-    out
+    let Summing { mut out, sum, bytes } = out.into_inner().map_err(io::IntoInnerError::into_error)?;
+    out.write_all(&sum.finalize())?;
+    Ok(bytes + CHECKSUM as u64)
+}
+
+fn length(of: usize) -> io::Result<[u8; 4]> {
+    u32::try_from(of).map(u32::to_le_bytes).map_err(|_| io::ErrorKind::FileTooLarge.into())
+}
+
+/// Passes bytes on and remembers their sum.
+struct Summing<W> {
+    out: W,
+    sum: Sha256,
+    bytes: u64,
+}
+
+impl<W: Write> Write for Summing<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.out.write(bytes)?;
+        self.sum.update(&bytes[..count]);
+        self.bytes += count as u64;
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
 }
 
 /// Reads them back.
@@ -152,8 +181,15 @@ mod tests {
         vec![table("http.80"), table("http.8080")]
     }
 
+    fn encode(resources: &[Encoded]) -> Vec<u8> {
+        let mut out = Vec::new();
+        let written = UNIX_EPOCH + Duration::from_millis(1_234_567_890_123);
+        assert_eq!(write(resources.iter(), written, &mut out).unwrap(), out.len() as u64);
+        out
+    }
+
     fn bytes() -> Vec<u8> {
-        encode(resources().iter(), UNIX_EPOCH + Duration::from_millis(1_234_567_890_123))
+        encode(&resources())
     }
 
     #[test]
@@ -161,7 +197,7 @@ mod tests {
         let contents = decode(&bytes()).unwrap();
         assert_eq!(contents.resources, resources());
         assert_eq!(contents.written, UNIX_EPOCH + Duration::from_millis(1_234_567_890_123));
-        assert!(decode(&encode([].iter(), UNIX_EPOCH)).unwrap().resources.is_empty());
+        assert!(decode(&encode(&[])).unwrap().resources.is_empty());
     }
 
     #[test]

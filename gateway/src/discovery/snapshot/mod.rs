@@ -1,6 +1,7 @@
 //! The last configuration that was in force, on disk: a proxy that restarts while there is no controller serves it (D9;
 //! docs/security.md, R-2). Holds private keys, so nobody else may read it. Written on a thread of its own: neither
-//! requests nor pushes ever wait for a disk.
+//! requests nor pushes ever wait for a disk. Each write is of everything: 10,000 resources of 600 bytes took 25 to 45 ms
+//! with the wait for the disk.
 
 mod files;
 mod format;
@@ -164,11 +165,11 @@ impl Writer {
 
     fn write(&mut self, resources: &[Encoded]) -> bool {
         let now = SystemTime::now();
-        let bytes = format::encode(resources.iter(), now);
-        match self.directory.write(&bytes, self.current_is_good) {
-            Ok(()) => {
+        let filled = self.directory.write(self.current_is_good, |file| format::write(resources.iter(), now, file));
+        match filled {
+            Ok(bytes) => {
                 self.current_is_good = true;
-                self.metrics.written(bytes.len(), now);
+                self.metrics.written(bytes, now);
                 true
             }
             Err(error) => {
