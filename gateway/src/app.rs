@@ -18,6 +18,7 @@ use crate::listener::reconcile::{Binding, ListenerEvent, Listeners};
 use crate::table::Table;
 use crate::table::compile::{Compiler, Rejected};
 use crate::telemetry::access_log::{Lines, Writer};
+use crate::telemetry::logging::LogLevel;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::resolve::Resolver;
 use crate::worker::{Handle, Shared};
@@ -53,6 +54,8 @@ pub struct Config {
     pub hostname: String,
     /// What `%ENVIRONMENT(X)%` gives.
     pub environment: HashMap<String, String>,
+    /// By which the admin interface changes what is logged; `None` = it cannot.
+    pub log: Option<LogLevel>,
 }
 
 impl Default for Config {
@@ -71,6 +74,7 @@ impl Default for Config {
             drain_timeout: None,
             hostname: String::new(),
             environment: HashMap::new(),
+            log: None,
         }
     }
 }
@@ -130,6 +134,7 @@ pub struct Gateway {
     drain_timeout: Option<Duration>,
     finished: watch::Receiver<bool>,
     following: Arc<State>,
+    log: Option<LogLevel>,
 }
 
 /// Starts the threads and the gateway's own ports. It is not ready before the first [`Gateway::apply`].
@@ -151,6 +156,7 @@ pub async fn start(config: Config) -> Result<Gateway, StartError> {
         drain_timeout,
         hostname,
         environment,
+        log,
     } = config;
     let metrics = Arc::new(Metrics::new());
     let shared = Arc::new(Shared::new(Arc::clone(&metrics), hostname, environment));
@@ -178,6 +184,7 @@ pub async fn start(config: Config) -> Result<Gateway, StartError> {
         drain_timeout,
         finished,
         following: Arc::default(),
+        log,
     };
     let addresses = Addresses {
         admin: admin::serve("admin", admin, admin::Role::Admin, &gateway, &ready_seen).await?,
@@ -245,6 +252,11 @@ impl Gateway {
         let (done, answer) = oneshot::channel();
         let _ = self.commands.send(Command::Certificates(done));
         answer.await.unwrap_or_default()
+    }
+
+    /// How much is logged, if that is this gateway's to say.
+    pub(crate) fn log(&self) -> Option<&LogLevel> {
+        self.log.as_ref()
     }
 
     /// How far following a controller has got.

@@ -5,9 +5,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 use gateway::discovery::{self, Limits, Node, Wanted};
 use gateway::identity::channel::Address;
+use gateway::telemetry::logging::LogFormat;
 
 /// The Sluice data plane.
 #[derive(Debug, Parser)]
@@ -123,12 +124,6 @@ pub(crate) struct RunArgs {
     /// How log lines look
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text, env = "SLUICE_LOG_FORMAT")]
     pub(crate) log_format: LogFormat,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum LogFormat {
-    Text,
-    Json,
 }
 
 impl RunArgs {

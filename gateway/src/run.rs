@@ -1,14 +1,13 @@
 //! `sluice-gateway run`: a gateway that follows a controller until it is told to end.
 
-use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use gateway::telemetry::logging::{self, LogLevel};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
-use tracing_subscriber::EnvFilter;
 
-use crate::cli::{LogFormat, RunArgs};
+use crate::cli::RunArgs;
 
 /// The status of a process that was interrupted while it drained.
 const INTERRUPTED: u8 = 130;
@@ -16,31 +15,21 @@ const INTERRUPTED: u8 = 130;
 const CONFIG_THREADS: usize = 2;
 
 pub(crate) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
-    log(&args)?;
+    let log = logging::start(&args.log, args.log_format).context("--log")?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(CONFIG_THREADS)
         .thread_name("config")
         .enable_all()
         .build()
         .context("making the threads for configuration")?;
-    let status = runtime.block_on(serve(args));
+    let status = runtime.block_on(serve(args, log));
     runtime.shutdown_background();
     status
 }
 
-fn log(args: &RunArgs) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&args.log).context("--log is not a filter")?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match args.log_format {
-        LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).init(),
-        LogFormat::Json => builder.json().flatten_event(true).init(),
-    }
-    Ok(())
-}
-
-async fn serve(args: RunArgs) -> anyhow::Result<ExitCode> {
+async fn serve(args: RunArgs, log: LogLevel) -> anyhow::Result<ExitCode> {
     let mut stop = Stop::listen().context("listening for signals")?;
-    let gateway = gateway::start(args.gateway()).await?;
+    let gateway = gateway::start(gateway::Config { log: Some(log), ..args.gateway() }).await?;
     let options = args.discovery();
     info!(
         version = env!("CARGO_PKG_VERSION"),

@@ -96,6 +96,7 @@ async fn answer(role: Role, request: &Request<Incoming>, gateway: &Gateway, read
         (Role::Admin, "/certs") if get => {
             typed(StatusCode::OK, "application/json", control::certificates(gateway).await.to_string())
         }
+        (Role::Admin, "/logging") => logging(request, gateway),
         (Role::Admin, "/clusters") if get => text(StatusCode::OK, &dump::clusters(&gateway.table())),
         (Role::Admin, "/listeners") if get => text(StatusCode::OK, &dump::listeners(gateway).await),
         (Role::Admin, "/") if get => text(StatusCode::OK, HELP),
@@ -114,10 +115,33 @@ GET  /discovery         the controller, the stream from it, what of its pushes w
 GET  /certs             certificates of this proxy and of its servers, without private keys
 GET  /clusters          destinations, their endpoints and requests under way
 GET  /listeners         bound sockets
+GET  /logging           the log filter; POST /logging?level=FILTER changes it, as in `info` or `info,gateway=debug`
 GET  /stats/prometheus  metrics
 GET  /healthz/ready     200 once the first configuration is in force and its listeners are bound
 POST /drain_listeners   stop accepting, finish what runs
 ";
+
+fn logging(request: &Request<Incoming>, gateway: &Gateway) -> Response<Full<Bytes>> {
+    let Some(log) = gateway.log() else {
+        return text(StatusCode::NOT_FOUND, "this process's log is not the gateway's\n");
+    };
+    let level = request.uri().query().and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("level=")));
+    match (request.method(), level) {
+        (&Method::GET | &Method::HEAD, None) => text(StatusCode::OK, &format!("{}\n", log.current())),
+        (&Method::POST | &Method::PUT, Some(level)) => match log.set(&decoded(level)) {
+            Ok(()) => text(StatusCode::OK, &format!("{}\n", log.current())),
+            Err(error) => text(StatusCode::BAD_REQUEST, &format!("{error}\n")),
+        },
+        _ => text(StatusCode::BAD_REQUEST, "GET /logging, or POST /logging?level=FILTER\n"),
+    }
+}
+
+/// What stands in filters and is escaped in queries.
+fn decoded(text: &str) -> String {
+    [("%2C", ","), ("%2c", ","), ("%3D", "="), ("%3d", "="), ("%3A", ":"), ("%3a", ":"), ("%5B", "["), ("%5D", "]")]
+        .iter()
+        .fold(text.to_owned(), |text, (escaped, plain)| text.replace(escaped, plain))
+}
 
 fn text(status: StatusCode, body: &str) -> Response<Full<Bytes>> {
     typed(status, "text/plain; charset=utf-8", body.to_owned())

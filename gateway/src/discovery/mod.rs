@@ -24,7 +24,7 @@ use crate::app::Gateway;
 use crate::discovery::client::Client;
 use crate::discovery::snapshot::Snapshot;
 use crate::identity::Agent;
-use crate::identity::channel::Address;
+use crate::identity::channel::{Address, Keepalive};
 use crate::identity::credentials::Credentials;
 use crate::identity::roots::Roots;
 use crate::table::compile::chain;
@@ -87,6 +87,8 @@ pub struct Limits {
     pub push_timeout: Duration,
     /// Until a controller answers a stream, or reads an answer; it may have to ask others about us first.
     pub answer_timeout: Duration,
+    /// When a controller that says nothing is asked whether it is there.
+    pub keepalive: Keepalive,
     /// Of a snapshot that is read.
     pub snapshot_bytes: u64,
 }
@@ -98,6 +100,7 @@ impl Default for Limits {
             push_bytes: 256 << 20,
             push_timeout: Duration::from_secs(60),
             answer_timeout: Duration::from_secs(20),
+            keepalive: Keepalive::default(),
             snapshot_bytes: 512 << 20,
         }
     }
@@ -149,6 +152,7 @@ pub async fn follow(gateway: &Gateway, options: Options) -> Follower {
         address: authority,
         node: node.clone(),
         lifetime: certificate_lifetime,
+        keepalive: limits.keepalive,
         roots: Arc::clone(&roots),
         credentials: Arc::clone(&credentials),
         current: state.identity.clone(),

@@ -109,7 +109,8 @@ impl Client {
         self.drop_unwanted(&wanted).await;
         let credential = self.credentials.choose(SystemTime::now())?;
         let roots = self.roots.load()?;
-        let connection = match channel::connect(&self.address, roots, credential.identity()).await {
+        let keepalive = self.limits.keepalive;
+        let connection = match channel::connect(&self.address, roots, credential.identity(), keepalive).await {
             Err(error) if error.is_after_handshake() => {
                 self.credentials.refused(&credential);
                 return Err(error.into());

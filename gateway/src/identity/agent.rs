@@ -11,7 +11,7 @@ use tracing::{info, warn};
 use crate::discovery::backoff::Backoff;
 use crate::discovery::{Node, short};
 use crate::identity::authority::{self, Ask};
-use crate::identity::channel::{self, Address, ConnectError};
+use crate::identity::channel::{self, Address, ConnectError, Keepalive};
 use crate::identity::credentials::{Credentials, is_refusal};
 use crate::identity::key::{Key, KeyError};
 use crate::identity::roots::{Roots, RootsError};
@@ -47,6 +47,7 @@ pub(crate) struct Agent {
     pub(crate) address: Address,
     pub(crate) node: Node,
     pub(crate) lifetime: Duration,
+    pub(crate) keepalive: Keepalive,
     pub(crate) roots: Arc<Roots>,
     pub(crate) credentials: Arc<Credentials>,
     pub(crate) current: watch::Sender<Option<Arc<Identity>>>,
@@ -91,7 +92,7 @@ impl Agent {
         let roots = self.roots.load()?;
         let key = Key::generate()?;
         let request = key.request(self.node.spiffe_id().as_deref())?;
-        let connection = match channel::connect(&self.address, roots, credential.identity()).await {
+        let connection = match channel::connect(&self.address, roots, credential.identity(), self.keepalive).await {
             Err(error) if error.is_after_handshake() => {
                 self.credentials.refused(&credential);
                 return Err(error.into());

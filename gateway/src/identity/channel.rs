@@ -30,10 +30,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const ADDRESSES: usize = 8;
 /// A controller that many proxies come back to lets them in one after the other.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
-/// Without a word for so long the other end is asked whether it is there …
-const KEEPALIVE: Duration = Duration::from_secs(30);
-/// … and has so long to answer.
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// What may be under way to us on one stream, and on all.
 const WINDOW: u32 = 1 << 20;
 
@@ -42,6 +38,21 @@ const WINDOW: u32 = 1 << 20;
 pub struct Address {
     host: String,
     port: u16,
+}
+
+/// How the other end is found to be gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keepalive {
+    /// Without a word for so long it is asked whether it is there …
+    pub interval: Duration,
+    /// … and has so long to answer.
+    pub timeout: Duration,
+}
+
+impl Default for Keepalive {
+    fn default() -> Self {
+        Self { interval: Duration::from_secs(30), timeout: Duration::from_secs(10) }
+    }
 }
 
 /// Why text is no address.
@@ -149,9 +160,10 @@ pub(crate) async fn connect(
     address: &Address,
     roots: Arc<RootCertStore>,
     identity: Option<&Arc<Identity>>,
+    keepalive: Keepalive,
 ) -> Result<Connection, ConnectError> {
     let config = client_config(roots, identity).map_err(ConnectError::Settings)?;
-    let (stream, peer) = dial(address).await?;
+    let (stream, peer) = dial(address, keepalive).await?;
     let failed = |source| ConnectError::Tls { host: address.host.clone(), address: peer, source };
     let name = ServerName::try_from(address.host.clone()).map_err(|_| ConnectError::Uri(address.clone()))?;
     let handshake = TlsConnector::from(Arc::new(config)).connect(name, stream);
@@ -165,8 +177,8 @@ pub(crate) async fn connect(
     let origin = uri("https")?;
     let endpoint = Endpoint::from(uri("http")?)
         .origin(origin.clone())
-        .http2_keep_alive_interval(KEEPALIVE)
-        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+        .http2_keep_alive_interval(keepalive.interval)
+        .keep_alive_timeout(keepalive.timeout)
         .keep_alive_while_idle(true)
         .initial_stream_window_size(WINDOW)
         .initial_connection_window_size(2 * WINDOW);
@@ -191,7 +203,7 @@ fn client_config(roots: Arc<RootCertStore>, identity: Option<&Arc<Identity>>) ->
     Ok(config)
 }
 
-async fn dial(address: &Address) -> Result<(TcpStream, SocketAddr), ConnectError> {
+async fn dial(address: &Address, keepalive: Keepalive) -> Result<(TcpStream, SocketAddr), ConnectError> {
     let Address { host, port } = address;
     let resolved = tokio::net::lookup_host((host.as_str(), *port)).await;
     let mut all: Vec<SocketAddr> =
@@ -202,7 +214,7 @@ async fn dial(address: &Address) -> Result<(TcpStream, SocketAddr), ConnectError
         let connected = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await;
         match connected
             .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-            .and_then(|stream| tune(&stream).map(|()| stream))
+            .and_then(|stream| tune(&stream, keepalive).map(|()| stream))
         {
             Ok(stream) => return Ok((stream, address)),
             Err(source) => error = ConnectError::Connect { address, source },
@@ -213,12 +225,15 @@ async fn dial(address: &Address) -> Result<(TcpStream, SocketAddr), ConnectError
 
 /// A peer that is gone without a word is noticed even while bytes of ours are on their way to it (docs/security.md,
 ///
-fn tune(stream: &TcpStream) -> io::Result<()> {
+fn tune(stream: &TcpStream, keepalive: Keepalive) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let socket = SockRef::from(stream);
-    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE_TIMEOUT))?;
+    let Keepalive { interval, timeout } = keepalive;
+    // The kernel counts whole seconds.
+    let [time, again] = [interval, timeout].map(|it| it.max(Duration::from_secs(1)));
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(time).with_interval(again))?;
     #[cfg(target_os = "linux")]
-    socket.set_tcp_user_timeout(Some(KEEPALIVE))?;
+    socket.set_tcp_user_timeout(Some(interval))?;
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 pub(crate) mod access_log;
 pub mod control;
 pub(crate) mod format;
+pub mod logging;
 pub mod metrics;
 
 use crate::proxy::ctx::Ctx;

@@ -45,7 +45,7 @@ fn start(pod: &Pod, controller: &str, ready: u16, more: &[&str]) -> Process {
     let child = Command::new(env!("CARGO_BIN_EXE_sluice-gateway"))
         .arg("run")
         .args(["--discovery-address", controller, "--threads", "1", "--bind", "127.0.0.1"])
-        .args(["--admin-address", "127.0.0.1:0", "--metrics-address", "127.0.0.1:0"])
+        .args(["--metrics-address", "127.0.0.1:0"])
         .args(["--ready-address", &format!("127.0.0.1:{ready}")])
         .args(more)
         .env("SLUICE_ROOT_CERT", pod.path("root-cert.pem"))
@@ -53,6 +53,7 @@ fn start(pod: &Pod, controller: &str, ready: u16, more: &[&str]) -> Process {
         .env("SLUICE_SNAPSHOT_DIR", pod.path("snapshots"))
         .envs([("POD_NAME", "edge-1"), ("POD_NAMESPACE", "edge"), ("SERVICE_ACCOUNT", "gateway")])
         .env("SLUICE_LOG_FORMAT", "json")
+        .env("SLUICE_ADMIN_ADDRESS", "127.0.0.1:0")
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
@@ -137,6 +138,37 @@ async fn a_second_signal_ends_at_once() {
         .await;
     process.signal("TERM");
     assert_eq!(process.end().await.0, Some(130));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_logged_can_be_changed_while_it_runs() {
+    let mesh = Mesh::new();
+    let (pod, mut controller) = (Pod::new(&mesh), Controller::start(&mesh));
+    let (ready, admin) = (free_port(), free_port());
+    let address = format!("127.0.0.1:{admin}");
+    let process =
+        start(&pod, &controller.address().to_string(), ready, &["--admin-address", &address, "--drain-delay", "0"]);
+    let mut stream = controller.begin().await.0;
+    stream.push("1", &[table()], &[]).await;
+    assert_eq!(post(admin, "/logging?level=nonsense%3D%3D").await, Some(400));
+    assert_eq!(post(admin, "/logging?level=warn%2Cgateway=debug").await, Some(200));
+    stream.push("2", &[group("shop", 299)], &[]).await;
+    assert_eq!(post(admin, "/logging?level=off").await, Some(200));
+    stream.push("3", &[group("shop", 298)], &[]).await;
+    process.signal("TERM");
+    let (code, log) = process.end().await;
+    assert_eq!(code, Some(0));
+    let pushes: Vec<&str> = log.lines().filter(|line| line.contains("push in force")).collect();
+    assert!(pushes.len() == 1 && pushes[0].contains("\"nonce\":\"2\""), "{log}");
+}
+
+async fn post(port: u16, path: &str) -> Option<u16> {
+    let mut stream = TcpStream::connect(SocketAddr::from(([127, 0, 0, 1], port))).await.ok()?;
+    let request = format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.ok()?;
+    let mut text = String::new();
+    let _ = stream.read_to_string(&mut text).await;
+    text.split(' ').nth(1)?.parse().ok()
 }
 
 #[test]

@@ -5,8 +5,9 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use gateway::discovery::Limits;
+use gateway::identity::channel::Keepalive;
 use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tonic::{Code, Status};
 use wire::discovery::{Resource, ResourceName};
 
@@ -93,7 +94,8 @@ async fn malformed_parts_end_the_stream() {
     assert!(stream.send(part("2", &[], &[], true)).await);
     assert!(stream.send(part("3", &[], &[], false)).await);
     stream.ended().await;
-    assert_eq!(failures(&proxy, "malformed"), f64::from(u8::try_from(count).unwrap()) + 1.0);
+    let all = f64::from(u8::try_from(count).unwrap()) + 1.0;
+    until("every one to be counted", async || (failures(&proxy, "malformed") == all).then_some(())).await;
     recovered(&proxy, &mut controller, "malformed").await;
 }
 
@@ -120,6 +122,50 @@ async fn a_controller_that_does_not_answer_is_left() {
     until("the wait to be over", async || (failures(&proxy, "timeout") >= 2.0).then_some(())).await;
     controller.behaviour.silent.store(false, Ordering::SeqCst);
     recovered(&proxy, &mut controller, "timeout").await;
+}
+
+/// Passes bytes on, until the world goes silent without a word: nothing is closed, nothing arrives.
+async fn relay(to: std::net::SocketAddr, silent: tokio::sync::watch::Receiver<bool>) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((mut near, _)) = listener.accept().await {
+            let mut far = TcpStream::connect(to).await.unwrap();
+            let mut silent = silent.clone();
+            silent.mark_unchanged();
+            tokio::spawn(async move {
+                tokio::select! {
+                    _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
+                    _ = silent.changed() => std::future::pending().await,
+                }
+            });
+        }
+    });
+    port
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_is_dead_is_noticed_though_nobody_says_anything() {
+    let mesh = Mesh::new();
+    let (pod, mut controller) = (Pod::new(&mesh), Controller::start(&mesh));
+    let (hold, silent) = tokio::sync::watch::channel(false);
+    let port = relay(controller.socket, silent).await;
+    let keepalive = Keepalive { interval: Duration::from_millis(300), timeout: Duration::from_millis(300) };
+    let options = gateway::discovery::Options {
+        address: format!("localhost:{port}").parse().unwrap(),
+        limits: Limits { keepalive, ..Limits::default() },
+        ..pod.options(&controller)
+    };
+    let proxy = Proxy::start(options).await;
+    let (mut stream, _) = controller.begin().await;
+    stream.push("1", &shop(), &[]).await;
+    // Longer than both: whoever answers is left alone.
+    tokio::time::sleep(Duration::from_millis(1000)).await;
+    assert_eq!(proxy.metric("sluice_discovery_connects_total"), Some(1.0));
+    let cut = Instant::now();
+    hold.send_replace(true);
+    recovered(&proxy, &mut controller, "status").await;
+    assert!(cut.elapsed() < Duration::from_secs(3), "{:?}", cut.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
