@@ -16,9 +16,11 @@ pub mod identity;
 mod routes;
 pub mod source;
 pub mod serving;
+pub mod status;
 mod store;
 pub mod telemetry;
 mod translation;
+pub mod webhook;
 
 pub use app::{Controller, Options, StartError};
 pub use diagnostic::{Diagnostic, Excerpt, Severity};

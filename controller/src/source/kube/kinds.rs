@@ -51,7 +51,7 @@ pub(super) fn tells_status(kind: ObjectKind) -> bool {
 }
 
 /// The name of a kind in paths and roles.
-pub(super) fn plural(kind: ObjectKind) -> &'static str {
+pub(crate) fn plural(kind: ObjectKind) -> &'static str {
     match kind {
         ObjectKind::Gateway => "gateways",
         ObjectKind::VirtualService => "virtualservices",

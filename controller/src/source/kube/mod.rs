@@ -43,10 +43,14 @@ use pending::Pending;
 use watched::{Labels, Pods, Slim, Whole};
 
 pub use batch::{KubeBatch, ObjectEvent, Revision, SecretRef};
+pub(crate) use kinds::plural;
 pub use options::KubeOptions;
 
 /// How many notes wait for being joined; watches stop reading when there are more.
 const QUEUE: usize = 1_024;
+
+/// How long a connection may be silent while it is used.
+const SILENCE: Duration = Duration::from_secs(90);
 
 /// Pods that have ended have no address and speak to nobody.
 const LIVING: &str = "status.phase!=Succeeded,status.phase!=Failed";
@@ -120,11 +124,11 @@ fn builtin<S: watched::Shape>(mut follow: Follow<S>, watches: &mut JoinSet<Resul
     watches.spawn(async move { follow.builtin().await.map(|never| match never {}) });
 }
 
-/// Makes a client notice connections that have died without a word: an API server says something on every watch once a
-/// minute. Without this a watch, or the beginning of one, could be silent for many minutes without anybody noticing.
+/// Makes a client give up connections on which an answer has not begun for a long time, or has been silent for longer
+/// than any watch may be. Without this, the beginning of a watch could hang for ever.
 pub fn prepare(config: &mut kube::Config) {
     config.connect_timeout = Some(Duration::from_secs(10));
-    config.read_timeout = Some(Duration::from_secs(90));
+    config.read_timeout = Some(SILENCE);
     // Or the time a connection was idle before it was used would count.
     config.reset_reader_on_write = true;
 }

@@ -1,0 +1,165 @@
+//! What the writer remembers of each object: what it wrote last, and what became of it. Keeps it from writing the same
+//! again, whatever a foreign schema drops of it, and bridges the time until its own write comes back as a watch event.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::time::Instant;
+
+use crds::ObjectKey;
+use serde_json::Value;
+
+use super::api::Stored;
+use crate::source::kube::Revision;
+
+/// Versions that a write has put out of date and that may still be told.
+const SUPERSEDED: usize = 8;
+
+#[derive(Debug)]
+struct Memo {
+    uid: String,
+    /// What was wanted, and what was kept of it.
+    desired: u64,
+    stored: u64,
+    written: Instant,
+    /// Until the object is told as written.
+    pending: Option<Pending>,
+}
+
+#[derive(Debug)]
+struct Pending {
+    superseded: Vec<String>,
+    version: String,
+    status: Option<Arc<Value>>,
+}
+
+/// The present state of an object's status, as far as is known.
+#[derive(Clone, Debug)]
+pub(super) struct Present {
+    pub(super) version: String,
+    pub(super) status: Option<Arc<Value>>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    memos: HashMap<ObjectKey, Memo>,
+}
+
+impl Memory {
+    /// What stands in the object now, of which that revision was told last.
+    pub(super) fn present(&mut self, key: &ObjectKey, revision: &Revision) -> Present {
+        if let Some(memo) = self.memos.get_mut(key).filter(|memo| memo.uid == revision.uid) {
+            match &memo.pending {
+                Some(pending) if pending.superseded.contains(&revision.resource_version) => {
+                    return Present { version: pending.version.clone(), status: pending.status.clone() };
+                }
+                Some(_) => memo.pending = None,
+                None => {}
+            }
+        }
+        Present { version: revision.resource_version.clone(), status: revision.status.clone() }
+    }
+
+    /// Whether exactly this was written last, and what stands there is what was kept of it.
+    pub(super) fn is_settled(&self, key: &ObjectKey, desired: u64, present: &Present) -> bool {
+        let memo = self.memos.get(key);
+        memo.is_some_and(|memo| memo.desired == desired && memo.stored == digest(present.status.as_deref()))
+    }
+
+    /// When it was last written.
+    pub(super) fn written(&self, key: &ObjectKey) -> Option<Instant> {
+        self.memos.get(key).map(|memo| memo.written)
+    }
+
+    /// A write went well.
+    pub(super) fn wrote(
+        &mut self,
+        key: &ObjectKey,
+        uid: &str,
+        desired: u64,
+        replaced: &str,
+        stored: Stored,
+        now: Instant,
+    ) {
+        let before = self.memos.remove(key).filter(|memo| memo.uid == uid).and_then(|memo| memo.pending);
+        let mut superseded = before.map(|pending| pending.superseded).unwrap_or_default();
+        superseded.push(replaced.to_owned());
+        if superseded.len() > SUPERSEDED {
+            superseded.remove(0);
+        }
+        let Stored { resource_version, status } = stored;
+        let memo = Memo {
+            uid: uid.to_owned(),
+            desired,
+            stored: digest(status.as_ref()),
+            written: now,
+            pending: Some(Pending { superseded, version: resource_version, status: status.map(Arc::new) }),
+        };
+        self.memos.insert(key.clone(), memo);
+    }
+
+    /// What was thought to stand there does not.
+    pub(super) fn doubt(&mut self, key: &ObjectKey) {
+        if let Some(memo) = self.memos.get_mut(key) {
+            memo.pending = None;
+        }
+    }
+
+    pub(super) fn forget(&mut self, key: &ObjectKey) {
+        self.memos.remove(key);
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.memos.clear();
+    }
+}
+
+fn digest(status: Option<&Value>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    status.hash(&mut hasher);
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use crds::ObjectKind;
+    use serde_json::json;
+
+    use super::*;
+
+    fn revision(version: &str, status: Option<Value>) -> Revision {
+        Revision {
+            uid: "u".to_owned(),
+            generation: 1,
+            resource_version: version.to_owned(),
+            api_version: "networking.istio.io/v1".to_owned(),
+            noticed: Instant::now(),
+            status: status.map(Arc::new),
+        }
+    }
+
+    fn wrote(memory: &mut Memory, key: &ObjectKey, replaced: &str, version: &str, status: Value) {
+        let stored = Stored { resource_version: version.to_owned(), status: Some(status) };
+        memory.wrote(key, "u", 7, replaced, stored, Instant::now());
+    }
+
+    #[test]
+    fn own_writes_count_before_they_come_back() {
+        let key = ObjectKey::new(ObjectKind::Gateway, "a", "b");
+        let mut memory = Memory::default();
+        wrote(&mut memory, &key, "1", "2", json!({"a": 1}));
+        wrote(&mut memory, &key, "2", "3", json!({"a": 2}));
+        for told in ["1", "2"] {
+            let present = memory.present(&key, &revision(told, None));
+            assert_eq!((present.version.as_str(), present.status.as_deref()), ("3", Some(&json!({"a": 2}))));
+            assert!(memory.is_settled(&key, 7, &present) && !memory.is_settled(&key, 8, &present));
+        }
+        let present = memory.present(&key, &revision("3", Some(json!({"a": 2}))));
+        assert!(memory.is_settled(&key, 7, &present));
+        let foreign = memory.present(&key, &revision("4", Some(json!({"a": 9}))));
+        assert_eq!(foreign.version, "4");
+        assert!(!memory.is_settled(&key, 7, &foreign));
+        let other = Revision { uid: "other".to_owned(), ..revision("1", None) };
+        assert_eq!(memory.present(&key, &other).status, None);
+    }
+}
