@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use ir::Delta;
 use rustls_pki_types::CertificateDer;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::admin;
@@ -252,6 +253,11 @@ impl Gateway {
         let (done, answer) = oneshot::channel();
         let _ = self.commands.send(Command::Certificates(done));
         answer.await.unwrap_or_default()
+    }
+
+    /// Said when no more tables are taken.
+    pub(crate) fn closing(&self) -> &CancellationToken {
+        &self.shared.closing
     }
 
     /// How much is logged, if that is this gateway's to say.

@@ -94,11 +94,11 @@ pub(crate) struct RunArgs {
     admin_address: SocketAddr,
 
     /// /stats/prometheus
-    #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:15020", env = "SLUICE_METRICS_ADDRESS")]
+    #[arg(long, value_name = "ADDR:PORT", default_value = "[::]:15020", env = "SLUICE_METRICS_ADDRESS")]
     metrics_address: SocketAddr,
 
     /// /healthz/ready
-    #[arg(long, value_name = "ADDR:PORT", default_value = "0.0.0.0:15021", env = "SLUICE_READY_ADDRESS")]
+    #[arg(long, value_name = "ADDR:PORT", default_value = "[::]:15021", env = "SLUICE_READY_ADDRESS")]
     ready_address: SocketAddr,
 
     /// How long connections are still accepted after the signal to end, while load balancers learn of it

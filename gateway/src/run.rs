@@ -46,7 +46,7 @@ async fn serve(args: RunArgs, log: LogLevel) -> anyhow::Result<ExitCode> {
         () = stop.asked() => return Ok(ExitCode::SUCCESS),
     };
     stop.asked().await;
-    // Until the end endpoints come and go: the controller is still listened to.
+    // As long as connections are accepted the controller is followed.
     let status = tokio::select! {
         clean = gateway.drain() => {
             if !clean {

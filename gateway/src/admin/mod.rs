@@ -5,7 +5,8 @@ mod control;
 mod dump;
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
@@ -41,7 +42,7 @@ pub(crate) async fn serve(
 ) -> Result<Option<SocketAddr>, StartError> {
     let Some(address) = address else { return Ok(None) };
     let bind = |source| StartError::Bind { what, address, source };
-    let socket = TcpListener::bind(address).await.map_err(bind)?;
+    let socket = listen(address).await.map_err(bind)?;
     let local = socket.local_addr().map_err(bind)?;
     let (gateway, ready) = (gateway.clone(), ready.clone());
     tokio::spawn(async move {
@@ -68,6 +69,19 @@ pub(crate) async fn serve(
         }
     });
     Ok(Some(local))
+}
+
+/// Every address means IPv4 on a machine without IPv6.
+async fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    match TcpListener::bind(address).await {
+        Err(error)
+            if address.ip() == Ipv6Addr::UNSPECIFIED
+                && !matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::AddrInUse) =>
+        {
+            TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await
+        }
+        other => other,
+    }
 }
 
 async fn answer(role: Role, request: &Request<Incoming>, gateway: &Gateway, ready: bool) -> Response<Full<Bytes>> {

@@ -53,8 +53,16 @@ impl Life {
 }
 
 impl Client {
-    /// Never ends by itself.
+    /// Ends with the gateway: one that takes no more tables must not say that it did.
     pub(crate) async fn run(mut self) {
+        let closing = self.gateway.closing().clone();
+        tokio::select! {
+            () = self.streams() => {}
+            () = closing.cancelled() => {}
+        }
+    }
+
+    async fn streams(&mut self) {
         let mut backoff = Backoff::default();
         let mut told = String::new();
         loop {

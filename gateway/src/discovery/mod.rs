@@ -10,7 +10,7 @@ pub(crate) mod store;
 mod stream;
 mod wanted;
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -186,13 +186,13 @@ async fn restore(gateway: &Gateway, path: PathBuf, limit: u64) -> Option<Snapsho
             return None;
         }
     };
-    // Nothing found is no configuration: the proxy is not ready before it has one.
-    if !opened.resources.is_empty() {
+    // Nothing found is no configuration: the proxy is not ready before it has one. What it has, on the other hand, is newer.
+    if !opened.resources.is_empty() && gateway.versions().await.is_empty() {
         gateway.apply(Delta { changed: opened.resources.clone(), removed: Vec::new() }).await;
     }
-    let in_force: HashSet<Key> = gateway.versions().await.into_iter().map(|(key, _)| key).collect();
+    let in_force: HashMap<Key, Arc<str>> = gateway.versions().await.into_iter().collect();
     let metrics = gateway.metrics().control.snapshot.clone();
-    match Snapshot::start(opened, |key| in_force.contains(key), metrics) {
+    match Snapshot::start(opened, |it| in_force.get(&it.key) == Some(&it.version), metrics) {
         Ok(snapshot) => Some(snapshot),
         Err(error) => {
             warn!(%error, "no snapshot will be kept");

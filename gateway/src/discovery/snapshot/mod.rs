@@ -81,11 +81,11 @@ impl Snapshot {
     /// When there is no thread for it.
     pub(crate) fn start(
         opened: Opened,
-        in_force: impl Fn(&Key) -> bool,
+        in_force: impl Fn(&Encoded) -> bool,
         metrics: SnapshotMetrics,
     ) -> std::io::Result<Self> {
         let Opened { directory, current_is_good, resources } = opened;
-        let kept = resources.into_iter().filter(|it| in_force(&it.key)).map(|it| (it.key.clone(), it));
+        let kept = resources.into_iter().filter(|it| in_force(it)).map(|it| (it.key.clone(), it));
         let resources: BTreeMap<Key, Encoded> = kept.collect();
         // A damaged file is replaced at once.
         let state = State { changed: !current_is_good && !resources.is_empty(), resources, over: false };

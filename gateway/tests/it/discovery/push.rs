@@ -125,3 +125,15 @@ async fn a_proxy_shows_its_token_until_it_has_a_certificate() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_that_ends_leaves_its_controller_and_promises_nothing_more() {
+    let mesh = Mesh::new();
+    let (pod, mut controller) = (Pod::new(&mesh), Controller::start(&mesh));
+    let proxy = Proxy::start(pod.options(&controller)).await;
+    let (mut stream, _) = controller.begin().await;
+    stream.push("1", &shop(), &[]).await;
+    assert!(proxy.gateway.drain().await);
+    stream.ended().await;
+    assert_eq!(proxy.metric("sluice_discovery_connected"), Some(0.0));
+}
