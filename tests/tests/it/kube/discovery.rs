@@ -10,7 +10,7 @@ use wire::convert;
 use wire::discovery::Node;
 
 /// A Gateway and a VirtualService that answers with this status.
-fn objects(namespace: &str, status: u16) -> String {
+pub(super) fn objects(namespace: &str, status: u16) -> String {
     format!(
         "
 apiVersion: networking.istio.io/v1
@@ -27,7 +27,7 @@ spec:
     )
 }
 
-fn service(namespace: &str, status: u16) -> String {
+pub(super) fn service(namespace: &str, status: u16) -> String {
     format!(
         "
 apiVersion: networking.istio.io/v1

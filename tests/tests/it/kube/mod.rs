@@ -6,3 +6,7 @@ mod definitions;
 mod discovery;
 mod plane;
 mod source;
+mod crowd;
+mod rights;
+mod same;
+mod tools;
