@@ -276,4 +276,4 @@ fn clip(text: &str) -> String {
 
 #[cfg(test)]
 #[path = "conditions_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -22,7 +22,7 @@ use crate::fleet::Fleet;
 const NODES_EVERY: Duration = Duration::from_secs(30);
 
 /// One address of a load balancer.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum IngressAddress {
     Ip(IpAddr),
     Hostname(String),

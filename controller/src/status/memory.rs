@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crds::ObjectKey;
 use serde_json::Value;
@@ -22,6 +22,8 @@ struct Memo {
     desired: u64,
     stored: u64,
     written: Instant,
+    /// How often the same was written again, because somebody else had changed it.
+    contests: u32,
     /// Until the object is told as written.
     pending: Option<Pending>,
 }
@@ -66,12 +68,19 @@ impl Memory {
         memo.is_some_and(|memo| memo.desired == desired && memo.stored == digest(present.status.as_deref()))
     }
 
+    /// For how long somebody else's version of what is wanted must be left standing: two writers that disagree must not
+    /// keep each other busy.
+    pub(super) fn truce(&self, key: &ObjectKey, desired: u64, first: Duration, most: Duration) -> Option<Duration> {
+        let memo = self.memos.get(key).filter(|memo| memo.desired == desired)?;
+        Some(first.saturating_mul(1_u32.checked_shl(memo.contests).unwrap_or(u32::MAX)).min(most))
+    }
+
     /// When it was last written.
     pub(super) fn written(&self, key: &ObjectKey) -> Option<Instant> {
         self.memos.get(key).map(|memo| memo.written)
     }
 
-    /// A write went well.
+    /// A write went well; it was made to this version of the object.
     pub(super) fn wrote(
         &mut self,
         key: &ObjectKey,
@@ -81,8 +90,11 @@ impl Memory {
         stored: Stored,
         now: Instant,
     ) {
-        let before = self.memos.remove(key).filter(|memo| memo.uid == uid).and_then(|memo| memo.pending);
-        let mut superseded = before.map(|pending| pending.superseded).unwrap_or_default();
+        let before = self.memos.remove(key).filter(|memo| memo.uid == uid);
+        let again = before.as_ref().filter(|memo| memo.desired == desired);
+        let contests = again.map_or(0, |memo| (memo.contests + 1).min(16));
+        let pending = before.and_then(|memo| memo.pending);
+        let mut superseded = pending.map(|pending| pending.superseded).unwrap_or_default();
         superseded.push(replaced.to_owned());
         if superseded.len() > SUPERSEDED {
             superseded.remove(0);
@@ -93,6 +105,7 @@ impl Memory {
             desired,
             stored: digest(status.as_ref()),
             written: now,
+            contests,
             pending: Some(Pending { superseded, version: resource_version, status: status.map(Arc::new) }),
         };
         self.memos.insert(key.clone(), memo);
@@ -159,6 +172,9 @@ mod tests {
         let foreign = memory.present(&key, &revision("4", Some(json!({"a": 9}))));
         assert_eq!(foreign.version, "4");
         assert!(!memory.is_settled(&key, 7, &foreign));
+        let truce = |memory: &Memory| memory.truce(&key, 7, Duration::from_secs(10), Duration::from_secs(15));
+        assert_eq!(truce(&memory), Some(Duration::from_secs(15)), "the same twice");
+        assert_eq!(memory.truce(&key, 8, Duration::ZERO, Duration::ZERO), None, "something new to say");
         let other = Revision { uid: "other".to_owned(), ..revision("1", None) };
         assert_eq!(memory.present(&key, &other).status, None);
     }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::conditions::{CONDITIONS, GENERATION, MESSAGES};
+use super::conditions::{CONDITIONS, PROPAGATION};
 
 /// How much a change matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,10 +21,9 @@ pub(super) fn difference(previous: Option<&Value>, desired: &Map<String, Value>)
     if patch.is_empty() {
         return None;
     }
-    let changed = |key: &str| patch.contains_key(key);
-    let decisive = changed(GENERATION)
-        || changed(MESSAGES)
-        || verdicts(before.get(CONDITIONS)) != verdicts(desired.get(CONDITIONS));
+    let counted = |key: &str| key == CONDITIONS || key == PROPAGATION;
+    let decisive =
+        patch.keys().any(|key| !counted(key)) || verdicts(before.get(CONDITIONS)) != verdicts(desired.get(CONDITIONS));
     let weight = if decisive { Weight::Conditions } else { Weight::Numbers };
     Some((Value::Object(patch), weight))
 }

@@ -127,7 +127,7 @@ mod tests {
     fn pauses_grow_until_it_goes_well() {
         let (now, first, most) = (Instant::now(), Duration::from_millis(200), Duration::from_secs(1));
         let mut queue = Queue::default();
-        let mut fail = |queue: &mut Queue| queue.retry(key("a"), now, first, most).as_millis();
+        let fail = |queue: &mut Queue| queue.retry(key("a"), now, first, most).as_millis();
         assert_eq!([fail(&mut queue), fail(&mut queue), fail(&mut queue), fail(&mut queue)], [200, 400, 800, 1_000]);
         for _ in 0..40 {
             fail(&mut queue);

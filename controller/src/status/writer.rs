@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -45,6 +46,9 @@ pub struct StatusOptions {
     /// The pause after a failure, which doubles up to `retry_most`.
     pub retry_first: Duration,
     pub retry_most: Duration,
+    /// After somebody else has changed what is written here, it is left like that for so long, twice as long each time.
+    pub contest_first: Duration,
+    pub contest_most: Duration,
     /// For how long a kind that has no status, or may not be written, is left alone.
     pub give_up: Duration,
 }
@@ -59,6 +63,8 @@ impl Default for StatusOptions {
             lazy: Duration::from_secs(1),
             retry_first: Duration::from_millis(200),
             retry_most: Duration::from_secs(30),
+            contest_first: Duration::from_secs(10),
+            contest_most: Duration::from_secs(600),
             give_up: Duration::from_secs(600),
         }
     }
@@ -208,9 +214,10 @@ impl<O: Objects, A: StatusApi> StatusWriter<O, A> {
                     None => std::future::pending().await,
                 }
             };
+            // What it yields may not be kept while something is waited for.
+            let lost = async { held.wait_for(|held| !*held).await.map(drop).is_ok() };
             tokio::select! {
-                // When nobody is left to tell of changes there are none.
-                lost = held.wait_for(|held| !*held) => return if lost.is_ok() { Ok(()) } else { Err(Gone) },
+                lost = lost => return if lost { Ok(()) } else { Err(Gone) },
                 Ok(()) = dirty.changed() => self.take_dirty().await?,
                 Ok(()) = addresses.changed() => self.take_ingresses(Class::Urgent).await?,
                 _ = ingresses.tick() => self.take_ingresses(Class::Lazy).await?,
@@ -299,6 +306,14 @@ impl<O: Objects, A: StatusApi> StatusWriter<O, A> {
             self.queue.add(key.clone(), Class::Lazy, now + rest);
             return None;
         }
+        let truce = self.memory.truce(key, digest, self.options.contest_first, self.options.contest_most);
+        if let (Some(truce), Some(since)) = (truce, since)
+            && let Some(rest) = truce.checked_sub(since)
+        {
+            self.contested(key);
+            self.queue.add(key.clone(), Class::Lazy, now + rest);
+            return None;
+        }
         self.bucket.take();
         let target = Target {
             key: key.clone(),
@@ -316,8 +331,10 @@ impl<O: Objects, A: StatusApi> StatusWriter<O, A> {
         }
         let addresses = self.addresses.borrow();
         let addresses = addresses.as_ref().filter(|_| ours.contains(&object.key))?;
+        let mut hasher = DefaultHasher::new();
+        addresses.hash(&mut hasher);
         let fields = if ingress::is_current(status, addresses) { Map::new() } else { ingress::desired(addresses) };
-        Some(Desired { fields, digest: 0 })
+        Some(Desired { fields, digest: hasher.finish() })
     }
 
     async fn write_all(&mut self, writes: Vec<Write>) {
@@ -399,6 +416,12 @@ impl<O: Objects, A: StatusApi> StatusWriter<O, A> {
             warn!(object = %key, %error, "cannot write status; the same for others of this kind is not told again");
         } else {
             debug!(object = %key, %error, "cannot write status");
+        }
+    }
+
+    fn contested(&mut self, key: &ObjectKey) {
+        if self.complained.insert((key.kind, "contested")) {
+            warn!(object = %key, "somebody else writes the same conditions; is there another control plane for it?");
         }
     }
 
