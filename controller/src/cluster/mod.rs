@@ -29,7 +29,9 @@ use crate::leader::{self, Leadership};
 use crate::logging::LogLevel;
 use crate::serving::{Alpn, ClientCertificates, Listener, Serving, tls};
 use crate::source::kube::{KubeOptions, KubeSource};
+use crate::status::{self, EventOptions, Events, KubeStatusApi, OfFleet, StatusMetrics, StatusOptions, StatusWriter};
 use crate::telemetry::Metrics;
+use crate::webhook::{Registration, RegistrationOptions, Webhook, WebhookLimits, WebhookMetrics};
 
 /// How long ending may take, beyond the drain delay.
 const END: Duration = Duration::from_secs(5);
@@ -51,6 +53,12 @@ pub enum StartError {
     Tls(#[from] crate::serving::TlsError),
     #[error("cannot listen on {address} for discovery")]
     Listen {
+        address: SocketAddr,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("cannot listen on {address} for the webhook")]
+    ListenWebhook {
         address: SocketAddr,
         #[source]
         source: std::io::Error,
@@ -90,18 +98,20 @@ pub async fn start(client: Client, options: ClusterOptions, log_level: LogLevel)
         cluster,
         trust_domain,
         names,
-        webhook: _,
+        webhook,
         addresses,
         mut discovery,
         limits,
         certificates_per_minute,
         drain_delay,
-        status_writes_per_second: _,
+        status_writes_per_second,
     } = options;
     let (stop, serving_stop, tasks) = (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());
     let metrics = Metrics::new()?;
     let fleet_metrics = FleetMetrics::new(metrics.registry())?;
     let authority_metrics = crate::ca::Metrics::register(metrics.registry())?;
+    let status_metrics = StatusMetrics::register(metrics.registry())?;
+    let webhook_metrics = WebhookMetrics::register(metrics.registry())?;
 
     let mesh = read_mesh(&client, &namespace).await?;
     let domains = Arc::new(ArcSwap::from_pointee(trust::domains(&mesh, trust_domain.as_deref())));
@@ -120,8 +130,8 @@ pub async fn start(client: Client, options: ClusterOptions, log_level: LogLevel)
     let authenticator = Arc::new(Authenticator::new(reviewer, verifier.clone(), AuthenticatorOptions::default()));
     let config = tls(&serving, ClientCertificates::Optional(verifier), Alpn::Http2)?;
     let listen = |source| StartError::Listen { address: addresses.discovery, source };
-    let incoming =
-        Listener::bind(addresses.discovery, config, limits).and_then(|bound| bound.incoming(serving_stop.clone()));
+    let incoming = Listener::bind(addresses.discovery, config, limits.clone())
+        .and_then(|bound| bound.incoming(serving_stop.clone()));
     let incoming = incoming.map_err(listen)?;
     let bound = incoming.local_addr();
     info!(address = %bound, what = "discovery and certificates", "listening");
@@ -175,12 +185,50 @@ pub async fn start(client: Client, options: ClusterOptions, log_level: LogLevel)
         stop.clone(),
     ));
 
+    // Status is written last: it must have something to say.
+    let events = EventOptions { instance: replica.clone(), ..EventOptions::default() };
+    let events = Events::start(client.clone(), events, leadership.clone(), status_metrics.clone(), stop.clone());
+    let addresses_seen =
+        status::follow_ingress_addresses(client.clone(), fleet.clone(), namespace.clone(), stop.clone());
+    let writer = StatusWriter::new(
+        OfFleet { fleet: fleet.clone(), control_namespace: namespace.clone() },
+        KubeStatusApi::new(client.clone()),
+        leadership.clone(),
+        events,
+        addresses_seen,
+        StatusOptions { writes_per_second: status_writes_per_second, ..StatusOptions::default() },
+        status_metrics,
+    );
+    tasks.spawn(writer.run(stop.clone()));
+
+    let judge = Webhook::new(WebhookLimits::default(), webhook_metrics.clone());
+    let config = tls(&serving, ClientCertificates::Ignored, Alpn::Http2AndHttp1)?;
+    let listen = |source| StartError::ListenWebhook { address: addresses.webhook, source };
+    let incoming = Listener::bind(addresses.webhook, config, limits)
+        .and_then(|bound| bound.incoming(serving_stop.clone()))
+        .map_err(listen)?;
+    let webhook_bound = incoming.local_addr();
+    info!(address = %webhook_bound, what = "webhook", "listening");
+    tasks.spawn(Arc::clone(&judge).serve(incoming, serving_stop.clone()));
+    if let Some(name) = webhook {
+        let roots = Arc::clone(&authority);
+        let registration = Registration::new(
+            client.clone(),
+            RegistrationOptions::new(&name),
+            webhook_metrics,
+            move || roots.roots_pem(),
+            authority.changes(),
+            judge.proven(),
+        );
+        tasks.spawn(registration.run(stop.clone()));
+    }
+
     let (ready, ready_seen) = watch::channel(false);
     tasks.spawn(become_ready(fleet.synced(), ready.clone(), stop.clone()));
     let debug = Debug { fleet: fleet.clone(), log_level, controller: replica };
     let addresses = Addresses {
         discovery: bound,
-        webhook: addresses.webhook,
+        webhook: webhook_bound,
         metrics: admin::serve("metrics", addresses.metrics, admin::metrics(metrics.clone()), stop.clone()).await?,
         health: admin::serve("health", addresses.health, admin::health(ready_seen), stop.clone()).await?,
         debug: admin::serve("debugging", addresses.debug, admin::debug(debug), stop.clone()).await?,

@@ -2,11 +2,12 @@
 
 mod admission;
 mod canary;
+mod crowd;
 mod definitions;
 mod discovery;
 mod plane;
-mod source;
-mod crowd;
 mod rights;
 mod same;
+mod source;
 mod tools;
+mod progress;
