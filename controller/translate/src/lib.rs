@@ -5,6 +5,8 @@
 //! fields that are not acted on yet; [`Translator::reports`] says what is wrong with it among the others. Nothing
 //! here does IO, reads a clock or draws a random number.
 
+mod attachment;
+mod authorization_policy;
 mod cluster;
 mod delegate;
 mod destination_rule;
@@ -15,20 +17,26 @@ mod hosts;
 mod http_route;
 mod ingress;
 mod mesh;
+mod peer_authentication;
 mod pem;
 mod protocol;
+mod proxy_config;
 mod report;
+mod request_authentication;
 mod route;
 mod scope;
 mod secret;
 mod service;
 mod service_entry;
 mod settings;
+mod sidecar;
 mod step;
+mod telemetry;
 mod translator;
 mod unit;
 mod validate;
 mod virtual_service;
+mod workload;
 mod world;
 
 pub use ingress::{IngressAddresses, ingress_addresses, ingresses};

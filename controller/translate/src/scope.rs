@@ -30,6 +30,13 @@ impl<'a> Scope<'a> {
         Scope { object: self.object, path, reports: self.reports }
     }
 
+    /// The same, for a place that is not needed any more.
+    pub(crate) fn into_field(mut self, name: &str) -> Self {
+        self.path.push('.');
+        self.path.push_str(name);
+        self
+    }
+
     /// An item of the list of that name.
     pub(crate) fn item(&mut self, name: &str, index: usize) -> Scope<'_> {
         let mut inner = self.field(name);

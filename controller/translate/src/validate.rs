@@ -5,7 +5,10 @@ use crds::{Body, Object, ObjectKind};
 
 use crate::report::{Problem, Report};
 use crate::scope::{Scope, last_name};
-use crate::{destination_rule, gateway, ingress, mesh, service_entry, virtual_service};
+use crate::{
+    authorization_policy, destination_rule, gateway, ingress, mesh, peer_authentication, proxy_config,
+    request_authentication, service_entry, sidecar, telemetry, virtual_service, workload,
+};
 
 /// Annotations that only the control plane may set.
 const RESERVED: &str = "internal.istio.io/";
@@ -29,19 +32,14 @@ pub fn validate(object: &Object) -> Vec<Report> {
         Body::ServiceEntry(spec) => service_entry::validate(spec, own, &mut at),
         Body::Ingress(spec) => ingress::validate(spec, &mut at),
         Body::ConfigMap(_) => mesh::validate(object, &mut reports),
-        Body::Sidecar(_)
-        | Body::WorkloadEntry(_)
-        | Body::WorkloadGroup(_)
-        | Body::ProxyConfig(_)
-        | Body::PeerAuthentication(_)
-        | Body::RequestAuthentication(_)
-        | Body::AuthorizationPolicy(_)
-        | Body::Telemetry(_) => {
-            if let Some(effect) = unused(key.kind) {
-                let problem = Problem::NotSupportedYet { field: key.kind.to_string(), effect };
-                reports.push(Report { object: key.clone(), field: String::new(), problem });
-            }
-        }
+        Body::Sidecar(spec) => sidecar::validate(spec, &mut at),
+        Body::WorkloadEntry(spec) => workload::validate_entry(spec, &mut at),
+        Body::WorkloadGroup(spec) => workload::validate_group(spec, &mut at),
+        Body::ProxyConfig(spec) => proxy_config::validate(spec, &mut at),
+        Body::PeerAuthentication(spec) => peer_authentication::validate(spec, &mut at),
+        Body::RequestAuthentication(spec) => request_authentication::validate(spec, &mut at),
+        Body::AuthorizationPolicy(spec) => authorization_policy::validate(spec, &mut at),
+        Body::Telemetry(spec) => telemetry::validate(spec, &mut at),
         Body::IngressClass(_)
         | Body::Service(_)
         | Body::EndpointSlice(_)
@@ -51,6 +49,10 @@ pub fn validate(object: &Object) -> Vec<Report> {
         | Body::Node => {
             return reports;
         }
+    }
+    if let Some(effect) = unused(key.kind) {
+        let problem = Problem::NotSupportedYet { field: key.kind.to_string(), effect };
+        reports.push(Report { object: key.clone(), field: String::new(), problem });
     }
     for field in &object.meta.unknown {
         let effect = "this version does not know the field, which has no effect";
@@ -94,14 +96,14 @@ fn validate_annotations(object: &Object, reports: &mut Vec<Report>) {
     if matches!(object.body, Body::ConfigMap(_)) {
         return;
     }
-    for name in object.meta.annotations.keys() {
-        let problem = if name.starts_with(RESERVED) {
-            Problem::Conflict { what: "annotations of internal.istio.io are set by the control plane only" }
-        } else if name == DRY_RUN && key.kind != ObjectKind::AuthorizationPolicy {
-            Problem::Conflict { what: "istio.io/dry-run is allowed on AuthorizationPolicy only" }
-        } else {
-            continue;
-        };
-        reports.push(Report { object: key.clone(), field: format!("metadata.annotations[{name}]"), problem });
+    for (name, value) in &object.meta.annotations {
+        let mut at = Scope::new(&key, format!("metadata.annotations[{name}]"), reports);
+        if name.starts_with(RESERVED) {
+            at.conflict("annotations of internal.istio.io are set by the control plane only");
+        } else if name == DRY_RUN && key.kind == ObjectKind::AuthorizationPolicy {
+            authorization_policy::validate_dry_run(value, &mut at);
+        } else if name == DRY_RUN {
+            at.conflict("istio.io/dry-run is allowed on AuthorizationPolicy only");
+        }
     }
 }
