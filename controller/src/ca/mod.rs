@@ -10,6 +10,8 @@ mod metrics;
 mod request;
 mod service;
 pub mod store;
+#[cfg(test)]
+mod tests;
 
 pub use authority::{Authority, SignError, SignedCertificate, SigningPolicy};
 pub use bundle::{BundleError, CaFile, CaFiles, KeyCertBundle};

@@ -75,7 +75,7 @@ impl Authenticator {
         self.authenticate_at(info, metadata, SystemTime::now(), Instant::now()).await
     }
 
-    async fn authenticate_at(
+    pub(super) async fn authenticate_at(
         &self,
         info: &PeerInfo,
         metadata: &MetadataMap,

@@ -7,6 +7,8 @@ mod certificate;
 mod refusal;
 mod review;
 mod spiffe;
+#[cfg(test)]
+mod tests;
 mod token;
 mod trust;
 
