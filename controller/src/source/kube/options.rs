@@ -13,7 +13,8 @@ pub struct KubeOptions {
     pub mesh_config_name: String,
     /// How many objects are asked for at once when listing: what is in memory as JSON at any time.
     pub page_size: u32,
-    /// After which time the API server ends a watch, which is then taken up again where it ended.
+    /// After which time the API server ends a watch, which is then taken up again where it ended; at most 80 s. A
+    /// connection that died without a word is noticed after this time: an API server is silent while nothing happens.
     pub watch_timeout: Duration,
     /// The pause after the first failure. It doubles with each failure after that, up to `retry_most`.
     pub retry_first: Duration,
@@ -35,7 +36,7 @@ impl KubeOptions {
             control_namespace: control_namespace.to_owned(),
             mesh_config_name: "istio".to_owned(),
             page_size: 500,
-            watch_timeout: Duration::from_secs(290),
+            watch_timeout: Duration::from_secs(60),
             retry_first: Duration::from_millis(100),
             retry_most: Duration::from_secs(5),
             look_again: Duration::from_secs(10),

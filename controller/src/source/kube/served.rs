@@ -16,12 +16,12 @@ use kube::{Api, Client, Resource};
 use tokio::sync::watch;
 use tracing::warn;
 
-use super::KubeOptions;
 use super::backoff::Backoff;
 use super::kinds::resource;
 use super::rbac::DEFINITIONS;
 use super::trouble::Trouble;
 use super::watched::{Labels, Watched};
+use super::{KubeOptions, SILENCE};
 
 /// The kind at the best version that can be watched, if there is one.
 pub(super) async fn find(client: &Client, kind: ObjectKind) -> Result<Option<ApiResource>, kube::Error> {
@@ -105,6 +105,7 @@ pub(super) async fn follow_definitions(
 /// do not end together.
 pub(super) fn seconds(options: &KubeOptions) -> u32 {
     let limit = options.watch_timeout.mul_f64(0.75 + fastrand::f64() / 4.0);
-    // The client refuses 295 and more.
-    u32::try_from(limit.as_secs()).unwrap_or(u32::MAX).clamp(1, 294)
+    // Longer, and an idle watch would be taken for a dead connection.
+    let most = SILENCE.as_secs() - 10;
+    u32::try_from(limit.as_secs().clamp(1, most)).unwrap_or(1)
 }
