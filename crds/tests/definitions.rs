@@ -68,3 +68,12 @@ fn every_rule_says_what_is_wrong() {
     }
     assert!(count > 150, "{count}");
 }
+
+#[test]
+fn kubectl_apply_can_keep_each_in_an_annotation() {
+    const MOST: usize = 262_144;
+    for definition in crds::schema::definitions().unwrap() {
+        let length = serde_json::to_string(&definition).unwrap().len();
+        assert!(length < MOST, "{}: {length} bytes", definition.spec.names.kind);
+    }
+}
