@@ -67,6 +67,10 @@ e2e: ## tests on a real node with real pods, where this machine can; KUBECONFIG=
 bench: ## router, compile, translate, and the time from a save to the first request that sees it
 	cargo bench --locked -p sluice-benches
 
+bench-control: ## the controller between a real API server and many proxies; BENCH='--services 100 --proxies 1' passes options
+	cargo build --release --locked -p sluice-controller --bin sluice-controller
+	cargo run --profile demo --locked -p sluice-benches --bin bench-control -- --controller $${CARGO_TARGET_DIR:-target}/release/sluice-controller --restart $(BENCH)
+
 bench-peers: ## the gateway beside nginx, HAProxy and Envoy; BENCH='--suites h1 --rounds 3' passes options
 	@benches/peers/bench.sh $(BENCH)
 
