@@ -2,6 +2,7 @@
 
 mod admission;
 mod canary;
+mod certificates;
 mod crowd;
 mod definitions;
 mod discovery;
@@ -12,4 +13,5 @@ mod same;
 mod source;
 mod tools;
 mod progress;
+mod status;
 mod webhook;
