@@ -130,16 +130,38 @@ impl Translator {
         unique.into_iter()
     }
 
-    /// What is wrong with one object among the others; every problem once.
-    pub fn reports_about(&self, object: &ObjectKey) -> Vec<&Report> {
+    /// What is wrong with one object among the others; every problem once. A Secret has no place to tell it: what is wrong
+    /// with it is told of the Gateways that name it, too (docs/semantics.md §1.8).
+    #[must_use]
+    pub fn reports_about(&self, object: &ObjectKey) -> Vec<Report> {
         let units = self.reporters.get(object).into_iter().flatten().filter_map(|id| self.units.get(id));
-        let all = self.mesh_report.iter().chain(units.flat_map(|unit| &unit.reports));
+        let own = self.mesh_report.iter().chain(units.flat_map(|unit| &unit.reports));
+        let own = own.filter(|report| report.object == *object).cloned();
         let mut seen = BTreeSet::new();
-        let mut unique: Vec<&Report> = all
-            .filter(|report| report.object == *object && seen.insert((&report.field, report.problem.to_string())))
+        let mut unique: Vec<Report> = own
+            .chain(self.reports_about_secrets_of(object))
+            .filter(|report| seen.insert((report.field.clone(), report.problem.to_string())))
             .collect();
         unique.sort_by(|a, b| a.field.cmp(&b.field));
         unique
+    }
+
+    fn reports_about_secrets_of<'a>(&'a self, gateway: &'a ObjectKey) -> impl Iterator<Item = Report> + 'a {
+        let secrets = self.secrets.iter().filter(|_| gateway.kind == ObjectKind::Gateway);
+        secrets.flat_map(move |(name, uses)| {
+            let unit = self.units.get(&UnitId::Secret(name.clone()));
+            let wrong = unit
+                .into_iter()
+                .flat_map(|unit| &unit.reports)
+                .filter(|report| report.object.kind == ObjectKind::Secret);
+            wrong.flat_map(move |report| {
+                uses.iter().filter(move |one| one.gateway == *gateway).map(|one| Report {
+                    object: gateway.clone(),
+                    field: one.field.clone(),
+                    problem: report.problem.clone(),
+                })
+            })
+        })
     }
 
     /// The Secrets that Gateways of this proxy name, as namespace and name: all that may ever be read for it.
@@ -322,6 +344,11 @@ impl Translator {
             }
         }
         step.compare(&old, &unit);
+        if let UnitId::Secret(name) = id
+            && old.reports != unit.reports
+        {
+            step.reported.extend(self.secrets.get(name).into_iter().flatten().map(|one| one.gateway.clone()));
+        }
         self.list_reports(id, &old, if exists { Some(&unit) } else { None });
         if exists {
             self.units.insert(id.clone(), unit);

@@ -68,9 +68,29 @@ impl Follower {
         secrets.collect()
     }
 
+    fn problems_of_the_gateway(&self) -> Vec<String> {
+        let about = self.translator.reports_about(&ObjectKey::new(ObjectKind::Gateway, "edge", "gate"));
+        about.iter().map(|report| format!("{} {}", report.field, report.problem.reason())).collect()
+    }
+
     fn problems(&self) -> Vec<&'static str> {
         self.translator.reports().map(|report| report.problem.reason()).collect()
     }
+}
+
+#[test]
+fn a_gateway_is_told_of_when_its_secret_changes() {
+    let (certificate, key) = halves(ONE);
+    let mut follower = Follower::new();
+    let gateway = ObjectKey::new(ObjectKind::Gateway, "edge", "gate");
+    let steps = [(secret("nonsense", key), true), (secret("other", key), false), (secret(certificate, key), true)];
+    for (change, told) in steps {
+        let (world, changes) = follower.world.apply(vec![change]);
+        follower.world = world;
+        let update = follower.translator.update(&follower.world, &changes);
+        assert_eq!(update.reported.contains(&gateway), told);
+    }
+    assert!(follower.problems_of_the_gateway().is_empty());
 }
 
 #[test]
@@ -87,6 +107,8 @@ fn the_last_good_certificate_stays_in_use() {
     for (certificate, key) in [(one, two_key), ("nonsense", one_key), ("", "")] {
         assert_eq!(follower.step(secret(certificate, key)), []);
         assert_eq!(follower.problems(), ["UnusableSecret"]);
+        // Nobody looks at a Secret for that.
+        assert_eq!(follower.problems_of_the_gateway(), ["spec.servers[0].tls.credentialName UnusableSecret"]);
     }
     assert_eq!(follower.step(Change::Remove(ObjectKey::new(ObjectKind::Secret, "istio-system", "shop"))), []);
     assert_eq!(follower.problems(), ["UnknownSecret"]);
