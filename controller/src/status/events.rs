@@ -23,7 +23,7 @@ use super::metrics::StatusMetrics;
 use crate::fleet::ObjectStatus;
 use crate::leader::{Leadership, NotLeader};
 
-const CONTROLLER: &str = "sluice.dev/controller";
+const CONTROLLER: &str = "sluice-controller";
 /// API servers allow 1 KiB.
 const NOTE_BYTES: usize = 1000;
 /// Facts about one object that are told one by one.

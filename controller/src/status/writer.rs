@@ -27,8 +27,8 @@ use super::queue::{Class, Queue};
 use crate::fleet::{Dirty, Fleet, Gone, ObjectStatus};
 use crate::leader::{Leadership, NotLeader};
 
-/// Objects looked at in one go.
-const BATCH: usize = 64;
+/// Objects looked at in one go: pushes wait as long as the fleet is asked about them.
+const BATCH: usize = 16;
 /// Whether an Ingress is ours depends on objects that nobody tells about.
 const INGRESSES_EVERY: Duration = Duration::from_secs(60);
 
@@ -349,8 +349,12 @@ impl<O: Objects, A: StatusApi> StatusWriter<O, A> {
             .await;
         for (write, result) in made {
             let result = match result {
-                // Whoever leads next looks at everything.
-                Err(NotLeader) => "not_leader",
+                // Whoever leads next looks at everything; unless that is us, without having noticed.
+                Err(NotLeader) => {
+                    let due = Instant::now() + self.options.lazy;
+                    self.queue.add(write.target.key.clone(), Class::Urgent, due);
+                    "not_leader"
+                }
                 Ok(result) => self.wrote(&write, result),
             };
             self.metrics.writes.with_label_values(&[write.target.key.kind.as_str(), result]).inc();
