@@ -5,6 +5,7 @@
 //! fields that are not acted on yet; [`Translator::reports`] says what is wrong with it among the others. Nothing
 //! here does IO, reads a clock or draws a random number.
 
+pub mod analyze;
 mod attachment;
 mod authorization_policy;
 mod cluster;
