@@ -174,4 +174,13 @@ mod tests {
         assert_eq!(format!("spiffe://a/ns/b/sa/{}", "c".repeat(254)).parse::<SpiffeId>(), Err(E::ServiceAccount));
         assert_eq!(format!("spiffe://a/ns/b/sa/{}", "c".repeat(2048)).parse::<SpiffeId>(), Err(E::Length));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_read_is_written_the_same(text in "(spiffe://)?[a-z0-9._%/-]{0,12}(/ns/)?\\PC{0,8}(/sa/)?[a-z.\\PC-]{0,8}") {
+            if let Ok(id) = text.parse::<SpiffeId>() {
+                proptest::prop_assert_eq!(id.to_string(), text);
+            }
+        }
+    }
 }

@@ -44,7 +44,7 @@ pub async fn follow(
     let plugged_in = watch(&store.options.plugged_in);
     let self_signed = watch(&store.options.self_signed);
     pin_mut!(plugged_in, self_signed);
-    let (mut has_plugged_in, mut latest_self_signed) = (None, None);
+    let (mut has_plugged_in, mut had_self_signed, mut latest_self_signed) = (None, false, None);
     loop {
         let next = rollover.next();
         let due = async {
@@ -82,6 +82,14 @@ pub async fn follow(
             },
             changed = self_signed.next() => match changed {
                 Some(Ok(secret)) => {
+                    if had_self_signed && secret.is_none() {
+                        warn!(
+                            secret = store.options.self_signed,
+                            "the Secret of the certificate authority is gone; what it held stays in force, but a \
+                             controller that starts makes another authority"
+                        );
+                    }
+                    had_self_signed = secret.is_some();
                     latest_self_signed = secret;
                     None
                 }

@@ -158,3 +158,35 @@ fn serial_numbers_do_not_repeat() {
     assert_eq!(serials.len(), 50);
     assert!(serials.iter().any(|serial| serial.len() == 32));
 }
+
+proptest::proptest! {
+    #[test]
+    fn no_bytes_make_reading_a_request_or_a_certificate_panic(
+        at in 0..2_000_usize,
+        bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 1..12),
+    ) {
+        let authority = authority();
+        let overwrite = |der: &[u8]| {
+            let mut der = der.to_vec();
+            let at = at % der.len();
+            let end = der.len().min(at + bytes.len());
+            der[at..end].copy_from_slice(&bytes[..end - at]);
+            der
+        };
+        let key = KeyPair::generate().unwrap();
+        let good = ders_of_request(&greedy_request(&key));
+        let pem = pem::encode(&pem::Pem::new("CERTIFICATE REQUEST", overwrite(&good)));
+        let _ = authority.sign(&pem, &identity(), None, now());
+        let leaf = ders(&authority.sign(&request(&key), &identity(), None, now()).unwrap().chain[0]).remove(0);
+        let changed = CertificateDer::from(overwrite(&leaf));
+        let same = changed == leaf;
+        // A signature is not the only encoding of itself, but who signed is beyond doubt.
+        if let Ok(verified) = verifier(&authority).verify(&[changed], now()) {
+            proptest::prop_assert!(same || verified.identity == identity());
+        }
+    }
+}
+
+fn ders_of_request(pem: &str) -> Vec<u8> {
+    pem::parse(pem).unwrap().into_contents()
+}
