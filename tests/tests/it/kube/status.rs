@@ -180,3 +180,61 @@ async fn ingresses_are_where_the_gateway_is() {
     reached(None).await;
     running.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_says_what_is_wrong_with_its_secret() {
+    let plane = &ControlPlane::start().await;
+    let mesh = Mesh::install(plane).await;
+    let namespace = mesh.namespace.as_str();
+    let gateway = json!({"apiVersion": "networking.istio.io/v1", "kind": "Gateway",
+        "metadata": {"name": "gate", "namespace": namespace},
+        "spec": {"selector": {"edge": namespace}, "servers": [{
+            "port": {"number": 8443, "name": "https", "protocol": "HTTPS"}, "hosts": ["web.test"],
+            "tls": {"mode": "SIMPLE", "credentialName": "shop"}}]}});
+    plane.apply(&gateway.to_string()).await;
+    mesh.pod("edge-0", &[("edge", namespace)]).await;
+    let running = mesh.controller().await;
+    let mut proxy = mesh.proxy(&running, "edge-0").await;
+    let first = proxy.push().await;
+    proxy.ack(first).await;
+    let following = tokio::spawn(proxy.follow());
+    let resolved = async |status: &str, reason: &str| {
+        let what = format!("ResolvedRefs is {status}: {reason}");
+        until_within(&what, PATIENCE, async || {
+            let found = get(plane, "gateways", "gate", namespace).await;
+            let condition = condition(&found, "ResolvedRefs")?;
+            (condition["status"] == status && condition["reason"] == reason).then(|| condition["message"].clone())
+        })
+        .await
+    };
+    resolved("False", "UnknownSecret").await;
+    let secret = |certificate: &str, key: &str| {
+        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "shop", "namespace": namespace},
+            "stringData": {"tls.crt": certificate, "tls.key": key}})
+        .to_string()
+    };
+    let pair = rcgen::generate_simple_self_signed(["web.test".to_owned()]).unwrap();
+    let key = pair.signing_key.serialize_pem();
+    plane.apply(&secret("nonsense", &key)).await;
+    let message = resolved("False", "UnusableSecret").await;
+    let message = message.as_str().unwrap();
+    assert!(message.starts_with("spec.servers[0].tls.credentialName: secret cannot be used: "), "{message}");
+    plane.apply(&secret(&pair.cert.pem(), &key)).await;
+    resolved("True", "ResolvedRefs").await;
+    // Each was told once, and that it is over.
+    until_within("Events", PATIENCE, async || {
+        let events = plane.kubectl(&["get", "events.events.k8s.io", "-n", namespace, "-o", "json"]).await;
+        let events: Value = serde_json::from_str(&events).unwrap();
+        let told = |reason: &str| {
+            let items = events["items"].as_array().into_iter().flatten();
+            items.filter(|one| one["reason"] == reason && one["regarding"]["name"] == "gate").count()
+        };
+        (["UnknownSecret", "UnusableSecret", "Accepted"].map(told) == [1, 1, 1]).then_some(())
+    })
+    .await;
+    // No key has found its way into anything that people read.
+    let seen = plane.kubectl(&["get", "gateways,events", "-n", namespace, "-o", "json"]).await;
+    assert!(!seen.contains("PRIVATE KEY"));
+    running.end().await;
+    following.abort();
+}
