@@ -1,157 +1,108 @@
-//! The three charts, and an ordinary Istio canary behind them.
+//! The three charts: installed, used, upgraded and uninstalled, in this order, in one cluster.
 
-use std::time::{Duration, Instant};
+use std::net::SocketAddr;
+use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::Pod;
-use kube::api::{DeleteParams, ListParams};
-use sluice_tests::cluster::{PATIENCE, Room};
+use rustls::ClientConfig;
+use sluice_tests::cluster::Room;
 use sluice_tests::load::Target;
 use sluice_tests::pki::Pki;
-use sluice_tests::wait::until_within;
-use sluice_tests::{Cluster, H1, Load};
+use sluice_tests::{Cluster, Load};
 
-const CONTROL: &str = "istio-system";
-const EDGE: &str = "istio-ingress";
-const HOST: &str = "shop.test";
+use super::{canary, ingress};
 
-/// Two versions of a backend and their Service.
-fn backends(cluster: &Cluster) -> String {
-    let mut yaml = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec:\n  selector: {app: web}\n  \
-                    ports: [{name: http, port: 80, targetPort: 8080}]\n"
-        .to_owned();
-    for version in ["v1", "v2"] {
-        yaml.push_str(&format!(
-            "---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: web-{version}}}\nspec:\n  replicas: 2\n  \
-             selector: {{matchLabels: {{app: web, version: {version}}}}}\n  template:\n    \
-             metadata: {{labels: {{app: web, version: {version}}}}}\n    spec:\n      containers:\n      - name: web\n        \
-             image: {}\n        env: [{{name: NAME, value: {version}}}]\n        \
-             readinessProbe: {{httpGet: {{path: /, port: 8080}}, periodSeconds: 1}}\n",
-            cluster.image("sluice-test-backend")
-        ));
-    }
-    yaml
+pub(crate) const CONTROL: &str = "istio-system";
+pub(crate) const EDGE: &str = "istio-ingress";
+
+/// With everything switched on that needs nothing else in the cluster.
+const GATEWAY: &[&str] =
+    &["autoscaling.minReplicas=2", "podDisruptionBudget.minAvailable=1", "networkPolicy.enabled=true"];
+const CONTROLLER: &[&str] = &["networkPolicy.enabled=true"];
+
+/// An installation, and how to reach it.
+pub(crate) struct Site<'a> {
+    pub(crate) cluster: &'a Cluster,
+    pub(crate) control: Room<'a>,
+    pub(crate) edge: Room<'a>,
+    /// Where users work.
+    pub(crate) shop: Room<'a>,
+    /// HTTPS.
+    pub(crate) address: SocketAddr,
+    pub(crate) pki: Pki,
+    /// Trusts `pki`.
+    pub(crate) tls: Arc<ClientConfig>,
 }
 
-/// A canary that sends this percentage to v2.
-fn canary(percent: u32) -> String {
-    format!(
-        "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {{name: web}}\nspec:\n  hosts: [{HOST}]\n  \
-         gateways: [{EDGE}/gate]\n  http:\n  - route:\n    - destination: {{host: web, subset: v1}}\n      weight: {}\n    \
-         - destination: {{host: web, subset: v2}}\n      weight: {percent}\n",
-        100 - percent
-    )
-}
-
-const RULES: &str = "\
-apiVersion: networking.istio.io/v1
-kind: DestinationRule
-metadata: {name: web}
-spec:
-  host: web
-  subsets:
-  - {name: v1, labels: {version: v1}}
-  - {name: v2, labels: {version: v2}}
-";
-
-fn gate() -> String {
-    format!(
-        "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {{name: gate, namespace: {EDGE}}}\nspec:\n  \
-         selector: {{istio: ingressgateway}}\n  servers:\n  - port: {{number: 443, name: https, protocol: HTTPS}}\n    \
-         hosts: [{HOST}]\n    tls: {{mode: SIMPLE, credentialName: shop}}\n"
-    )
-}
-
-/// Deletes one pod of those with these labels.
-async fn delete_one(room: &Room<'_>, labels: &str) {
-    let pods = room.api::<Pod>();
-    let found = pods.list(&ListParams::default().labels(labels)).await.unwrap();
-    let name = found.items[0].metadata.name.clone().unwrap();
-    pods.delete(&name, &DeleteParams::default()).await.unwrap();
-}
-
-/// Waits until the canary has moved: only v2 has answered for a while. Gives the time until its last answer from v1.
-async fn moved(load: &Load, since: Instant) -> Duration {
-    let mut last = Instant::now();
-    let mut seen = load.so_far().backends.get("v1").copied();
-    loop {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        let now = load.so_far().backends.get("v1").copied();
-        if now != seen {
-            (seen, last) = (now, Instant::now());
-        }
-        if last.elapsed() > Duration::from_secs(2) {
-            return last - since;
-        }
-        assert!(since.elapsed() < PATIENCE, "the canary does not move: {:?}", load.so_far());
+impl Site<'_> {
+    pub(crate) fn target(&self, host: &str) -> Target {
+        Target { tls: Some(Arc::clone(&self.tls)), ..Target::plain(self.address, host) }
     }
 }
 
-#[tokio::test]
-#[ignore = "needs a cluster: make e2e"]
-async fn a_canary_moves_while_everything_is_replaced() {
-    let cluster = Cluster::from_env();
+async fn install(cluster: &Cluster) -> Site<'_> {
     cluster.install(CONTROL, "sluice-base", "base", &[]).await;
-    cluster.install(CONTROL, "sluice-controller", "controller", &[]).await;
-    cluster.install(EDGE, "istio-ingressgateway", "gateway", &["replicaCount=2"]).await;
+    cluster.install(CONTROL, "sluice-controller", "controller", CONTROLLER).await;
+    cluster.install(EDGE, "istio-ingressgateway", "gateway", GATEWAY).await;
     let control = cluster.namespace_named(CONTROL, &[]).await;
     let edge = cluster.namespace_named(EDGE, &[]).await;
     let shop = cluster.namespace(&[]).await;
-
-    let pki = Pki::new();
-    edge.apply(&format!("{}---\n{}", pki.issue(&[HOST]).secret("shop").replace("istio-system", EDGE), gate())).await;
-    shop.apply(&format!("{}---\n{}---\n{RULES}", backends(&cluster), canary(10))).await;
-    for version in ["v1", "v2"] {
-        shop.rolled_out(&format!("deployment/web-{version}")).await;
-    }
     let address = edge.load_balancer("istio-ingressgateway", 443).await;
+    let pki = Pki::new();
     let tls = pki.client(&["http/1.1"]);
-    until_within("an answer through the gateway", PATIENCE, async || {
-        let mut client = H1::connect_tls(address, HOST, tls.clone()).await.ok()?;
-        client.get(HOST, "/").await.ok().filter(|reply| reply.status == 200)
-    })
-    .await;
+    Site { cluster, control, edge, shop, address, pki, tls }
+}
 
-    let target = Target { tls: Some(tls), ..Target::plain(address, HOST) };
-    let load = Load::start(&target, 8);
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    let before = load.so_far();
-    let share = before.backends["v2"] as f64 / before.good as f64;
-    assert!((0.02..0.25).contains(&share), "{before:?}");
-
-    // Pods of every kind go while the canary moves.
-    shop.kubectl(&["rollout", "restart", "deployment/web-v1", "deployment/web-v2"]).await;
-    delete_one(&edge, "istio=ingressgateway").await;
-    delete_one(&control, "app=sluice-controller").await;
-    let start = Instant::now();
-    shop.apply(&canary(100)).await;
-    let took = moved(&load, start).await;
-    println!("the canary moved within {took:?} while a controller was gone");
-    for version in ["v1", "v2"] {
-        shop.rolled_out(&format!("deployment/web-{version}")).await;
-    }
-    edge.rolled_out("deployment/istio-ingressgateway").await;
-    control.rolled_out("deployment/sluice-controller").await;
-    load.stop().await.assert_none_failed();
-
-    // The gateway's account may do nothing.
+/// The gateway's account may do nothing.
+async fn no_rights(cluster: &Cluster) {
     let account = format!("--as=system:serviceaccount:{EDGE}:istio-ingressgateway");
-    for what in [["get", "secrets"], ["list", "services"], ["get", "pods"], ["list", "gateways.networking.istio.io"]] {
-        let asked = cluster.try_kubectl(&["auth", "can-i", what[0], what[1], "-n", EDGE, &account]).await;
-        assert_eq!(asked.unwrap_err().trim(), "no", "{what:?}");
+    let calls = [
+        ["get", "secrets"],
+        ["list", "services"],
+        ["get", "pods"],
+        ["list", "gateways.networking.istio.io"],
+        ["create", "serviceaccounts/token"],
+    ];
+    for [verb, what] in calls {
+        let asked = cluster.try_kubectl(&["auth", "can-i", verb, what, "-n", EDGE, &account]).await;
+        assert_eq!(asked.unwrap_err().trim(), "no", "{verb} {what}");
     }
+}
 
-    // An upgrade changes the pods of both, under load.
-    let load = Load::start(&target, 8);
-    let changed = &["replicaCount=2", "podAnnotations.changed=yes"];
-    cluster.install(EDGE, "istio-ingressgateway", "gateway", changed).await;
-    cluster.install(CONTROL, "sluice-controller", "controller", &["podAnnotations.changed=yes"]).await;
+/// New pods of both, under load.
+async fn upgrade(site: &Site<'_>) {
+    let load = Load::start(&site.target(canary::HOST), 8);
+    let changed = ["podAnnotations.changed=yes"];
+    site.cluster.install(EDGE, "istio-ingressgateway", "gateway", &[GATEWAY, &changed].concat()).await;
+    site.cluster.install(CONTROL, "sluice-controller", "controller", &[CONTROLLER, &changed].concat()).await;
     load.stop().await.assert_none_failed();
+}
 
+async fn uninstall(cluster: &Cluster) {
     for (namespace, release) in
         [(EDGE, "istio-ingressgateway"), (CONTROL, "sluice-controller"), (CONTROL, "sluice-base")]
     {
         cluster.helm(&["uninstall", release, "--namespace", namespace, "--wait"]).await.unwrap();
     }
+    let namespaced = "deployments,services,serviceaccounts,roles,rolebindings,poddisruptionbudgets,horizontalpodautoscalers,\
+                      networkpolicies,secrets,configmaps";
+    let everywhere = "clusterroles,clusterrolebindings,validatingwebhookconfigurations,ingressclasses";
+    let ours = ["get", namespaced, "-A", "-l", "app.kubernetes.io/part-of=sluice", "-o", "name"];
+    assert_eq!(cluster.kubectl(&ours).await, "");
+    let ours = ["get", everywhere, "-l", "app.kubernetes.io/part-of=sluice", "-o", "name"];
+    assert_eq!(cluster.kubectl(&ours).await, "");
     let kept = cluster.kubectl(&["get", "virtualservices.networking.istio.io", "-A", "-o", "name"]).await;
     assert!(kept.contains("/web"), "the definitions stay, and with them what users wrote: {kept}");
+}
+
+#[tokio::test]
+#[ignore = "needs a cluster: make e2e"]
+async fn charts_are_installed_used_upgraded_and_uninstalled() {
+    let cluster = Cluster::from_env();
+    let site = install(&cluster).await;
+    canary::begin(&site).await;
+    canary::finish(&site).await;
+    ingress::serves(&site).await;
+    no_rights(&cluster).await;
+    upgrade(&site).await;
+    uninstall(&cluster).await;
 }

@@ -3,5 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are outside of test functions")]
 
+mod canary;
 mod charts;
+mod ingress;
 mod node;
