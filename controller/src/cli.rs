@@ -33,6 +33,9 @@ pub(crate) struct Run {
     /// Name of this replica.
     #[arg(long, env = "POD_NAME", default_value = "sluice-controller")]
     pub(crate) name: String,
+    /// Service account of the controller, and of its replicas.
+    #[arg(long, env = "SERVICE_ACCOUNT", default_value = "sluice-controller")]
+    pub(crate) service_account: String,
     /// Name of the Kubernetes cluster, for metrics.
     #[arg(long, env = "SLUICE_CLUSTER_ID", default_value = "Kubernetes")]
     pub(crate) cluster: String,
@@ -94,6 +97,7 @@ impl Run {
         let Self {
             namespace,
             name,
+            service_account,
             cluster,
             trust_domain,
             discovery_names,
@@ -122,6 +126,8 @@ impl Run {
             names: if names.is_empty() { defaults() } else { names },
             namespace,
             replica: name,
+            service_account,
+            replicas: None,
             cluster,
             trust_domain: trust_domain.filter(|name| !name.is_empty()),
             webhook: webhook_name.filter(|name| !name.is_empty()),

@@ -13,6 +13,7 @@ mod event;
 pub mod fleet;
 pub mod leader;
 pub mod identity;
+pub mod replicas;
 mod routes;
 pub mod source;
 pub mod serving;

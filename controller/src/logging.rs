@@ -69,6 +69,12 @@ pub fn start(text: &str, format: LogFormat) -> Result<LogLevel, LevelError> {
     Ok(LogLevel { set: Arc::new(move |filter| handle.reload(filter).map_err(|_| LevelError::Ended)) })
 }
 
+/// What libraries say is left out unless asked for by name: the Kubernetes client logs whole answers it cannot read,
+/// which may hold secrets, and complains anew at every attempt about what our own log has told once.
+const QUIET: [&str; 2] = ["kube_client=error", "kube_runtime=error"];
+
 fn filter(text: &str) -> Result<EnvFilter, LevelError> {
-    EnvFilter::builder().parse(text).map_err(|source| LevelError::Unreadable { text: text.to_owned(), source })
+    let quiet = QUIET.iter().filter(|one| !text.contains(one.split('=').next().unwrap_or_default()));
+    let all: Vec<&str> = std::iter::once(text).chain(quiet.copied()).collect();
+    EnvFilter::builder().parse(all.join(",")).map_err(|source| LevelError::Unreadable { text: text.to_owned(), source })
 }

@@ -47,16 +47,18 @@ fn start(run: cli::Run) -> anyhow::Result<()> {
         let client = kube::Client::try_from(config).context("cannot make a client for the API server")?;
         let running = cluster::start(client, run.options(), log_level).await?;
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        info!("told to end");
+        let failed = tokio::select! {
+            _ = terminate.recv() => false,
+            _ = interrupt.recv() => false,
+            () = running.failed() => true,
+        };
+        info!(failed, "the end begins");
         tokio::select! {
             () = running.end() => {}
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
+        anyhow::ensure!(!failed, "nothing more is heard of the cluster");
         anyhow::Ok(())
     })
 }

@@ -7,7 +7,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for directory in [discovery, certificates] {
         println!("cargo:rerun-if-changed={directory}");
     }
-    let files = protox::compile(["discovery.proto", "ca.proto"], [discovery, certificates])?;
+    let files = protox::compile(["discovery.proto", "ca.proto", "replica.proto"], [discovery, certificates])?;
     tonic_prost_build::configure().bytes(".sluice.discovery.v1.Resource.body").compile_fds(files)?;
     Ok(())
 }

@@ -23,13 +23,14 @@ use crate::ca::{Authority, CertificateService, SigningPolicy, store};
 use crate::discovery::DiscoveryServer;
 use crate::fleet::{Fleet, FleetMetrics, Home};
 use crate::identity::{
-    Authenticator, CertificateVerifier, KubeReviewer, Options as AuthenticatorOptions, TrustDomains,
+    Authenticator, CertificateVerifier, KubeReviewer, Options as AuthenticatorOptions, SpiffeId, TrustDomains,
 };
 use crate::leader::{self, Leadership};
 use crate::logging::LogLevel;
+use crate::replicas::{self, Find, Merged, ReplicaService};
 use crate::serving::{Alpn, ClientCertificates, Listener, Serving, tls};
 use crate::source::kube::{KubeOptions, KubeSource};
-use crate::status::{self, EventOptions, Events, KubeStatusApi, OfFleet, StatusMetrics, StatusOptions, StatusWriter};
+use crate::status::{self, EventOptions, Events, KubeStatusApi, StatusMetrics, StatusOptions, StatusWriter};
 use crate::telemetry::Metrics;
 use crate::webhook::{Registration, RegistrationOptions, Webhook, WebhookLimits, WebhookMetrics};
 
@@ -95,6 +96,8 @@ pub async fn start(client: Client, options: ClusterOptions, log_level: LogLevel)
     let ClusterOptions {
         namespace,
         replica,
+        service_account,
+        replicas,
         cluster,
         trust_domain,
         names,
@@ -117,12 +120,14 @@ pub async fn start(client: Client, options: ClusterOptions, log_level: LogLevel)
     let domains = Arc::new(ArcSwap::from_pointee(trust::domains(&mesh, trust_domain.as_deref())));
     let authority = authority(&client, &namespace, &domains).await?;
     let home = Home { control_namespace: namespace.clone(), cluster };
+    let elsewhere = home.clone();
     let (source, batches) = KubeSource::start(client.clone(), KubeOptions::new(&namespace, metrics.watch.clone()));
     let fleet = Fleet::start(home, batches, fleet_metrics.clone()).map_err(StartError::Thread)?;
     tasks.spawn(follow_secrets(source, fleet.clone(), stop.clone()));
     tasks.spawn(trust::follow(fleet.mesh(), trust_domain, Arc::clone(&domains), stop.clone()));
 
     // The API server and proxies are on the network: whatever else fails, they get a certificate of our own authority.
+    let server_name = names.first().cloned().unwrap_or_default();
     let serving = Serving::new(Arc::clone(&authority), names, SystemTime::now())?;
     tasks.spawn(Arc::clone(&serving).keep_current(stop.clone()));
     let verifier = CertificateVerifier::new(authority.trusted(), Arc::clone(&domains));
@@ -146,6 +151,7 @@ pub async fn start(client: Client, options: ClusterOptions, log_level: LogLevel)
         .http2_keepalive_interval(Some(Duration::from_secs(30)))
         .http2_keepalive_timeout(Some(Duration::from_secs(10)))
         .add_service(certificates.into_server())
+        .add_service(ReplicaService::new(fleet.clone(), Arc::clone(&authenticator), &namespace, &service_account))
         .add_service(DiscoveryServer::new(
             fleet.clone(),
             authenticator,
@@ -190,8 +196,24 @@ pub async fn start(client: Client, options: ClusterOptions, log_level: LogLevel)
     let events = Events::start(client.clone(), events, leadership.clone(), status_metrics.clone(), stop.clone());
     let addresses_seen =
         status::follow_ingress_addresses(client.clone(), fleet.clone(), namespace.clone(), stop.clone());
+    let merged = Merged::new(fleet.clone(), &namespace);
+    let trust_domain = domains.load().own().to_owned();
+    match SpiffeId::new(&trust_domain, &namespace, &service_account) {
+        Ok(identity) => {
+            let access = replicas::Access {
+                authority: Arc::clone(&authority),
+                identity,
+                server_name,
+                own: replica.clone(),
+                find: replicas.unwrap_or(Find::Pods { port: bound.port() }),
+            };
+            let others = Arc::clone(&merged);
+            tasks.spawn(replicas::follow(fleet.clone(), elsewhere, access, leadership.watch(), others, stop.clone()));
+        }
+        Err(error) => warn!(%error, "other replicas cannot be asked: status tells of the proxies of this one only"),
+    }
     let writer = StatusWriter::new(
-        OfFleet { fleet: fleet.clone(), control_namespace: namespace.clone() },
+        merged,
         KubeStatusApi::new(client.clone()),
         leadership.clone(),
         events,
@@ -279,6 +301,14 @@ impl Running {
     #[must_use]
     pub fn ready(&self) -> watch::Receiver<bool> {
         self.ready.subscribe()
+    }
+
+    /// Resolves when it cannot go on: what it holds grows old, and a new process would not have the trouble.
+    pub async fn failed(&self) {
+        let mut blind = self.fleet.blind();
+        if blind.wait_for(|blind| *blind).await.is_err() {
+            error!("the thread that knows everything has ended");
+        }
     }
 
     /// Ends in order: not ready, then streams end so that proxies go to another replica, then the rest; the lease is

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use crate::discovery::DiscoveryOptions;
+use crate::replicas::Find;
 use crate::serving::Limits;
 
 /// Settings of a controller; every one has a default that fits the charts.
@@ -13,6 +14,10 @@ pub struct ClusterOptions {
     pub namespace: String,
     /// Name of this replica: its pod.
     pub replica: String,
+    /// The service account it runs as, and its replicas.
+    pub service_account: String,
+    /// Where the other replicas are; `None` = their pods, on this one's port of discovery.
+    pub replicas: Option<Find>,
     /// Name of the Kubernetes cluster, for metrics.
     pub cluster: String,
     /// `None` = what MeshConfig says, else `cluster.local`.
@@ -71,6 +76,8 @@ impl Default for ClusterOptions {
         Self {
             namespace: "istio-system".to_owned(),
             replica: "sluice-controller".to_owned(),
+            service_account: "sluice-controller".to_owned(),
+            replicas: None,
             cluster: "Kubernetes".to_owned(),
             trust_domain: None,
             names: vec![

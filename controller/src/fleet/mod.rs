@@ -20,12 +20,12 @@ use std::time::{Duration, Instant, SystemTime};
 use crds::{Body, MeshConfig, Object, ObjectKey, ObjectKind};
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{debug, error, info};
-use translate::World;
+use translate::{ProxyScope, World};
 
 pub use log::Cursor;
 pub use member::{Answer, Ended, Member, Nack, ProxyInfo, Refused};
 pub use metrics::FleetMetrics;
-pub use pod::Home;
+pub use pod::{Home, scope as scope_of_pod};
 pub use scope::{Pull, Scope};
 pub use state::JoinError;
 pub use status::{Dirty, Latency, ObjectStatus, Proxies};
@@ -46,6 +46,7 @@ pub struct Fleet {
     synced: watch::Receiver<bool>,
     dirty: watch::Receiver<u64>,
     mesh: watch::Receiver<Arc<MeshConfig>>,
+    blind: watch::Receiver<bool>,
 }
 
 enum Message {
@@ -54,6 +55,7 @@ enum Message {
     Answered(Arc<Member>, Answer, Instant),
     TakeDirty(oneshot::Sender<Dirty>),
     MarkAllDirty,
+    Shadow(Vec<ProxyScope>),
     Status(Vec<ObjectKey>, oneshot::Sender<Vec<ObjectStatus>>),
     Ask(Box<dyn FnOnce(&State) + Send>),
 }
@@ -83,12 +85,20 @@ impl Fleet {
         let (mesh, mesh_seen) = watch::channel(Arc::default());
         let mesh_key = ObjectKey::new(ObjectKind::ConfigMap, &home.control_namespace, "istio");
         let mesh = MeshWatch { key: mesh_key, read: None, told: mesh };
-        let owner = Owner { state: State::new(home), parked: Vec::new(), secrets, synced, dirty, mesh, metrics };
+        let (blind, blind_seen) = watch::channel(false);
+        let owner = Owner { state: State::new(home), parked: Vec::new(), secrets, synced, dirty, mesh, blind, metrics };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
         std::thread::Builder::new()
             .name("fleet".to_owned())
             .spawn(move || runtime.block_on(owner.run(batches, received)))?;
-        Ok(Self { messages, secrets: secrets_seen, synced: synced_seen, dirty: dirty_seen, mesh: mesh_seen })
+        Ok(Self {
+            messages,
+            secrets: secrets_seen,
+            synced: synced_seen,
+            dirty: dirty_seen,
+            mesh: mesh_seen,
+            blind: blind_seen,
+        })
     }
 
     /// Enters a proxy whose identity is proven.
@@ -131,6 +141,12 @@ impl Fleet {
     #[must_use]
     pub fn synced(&self) -> watch::Receiver<bool> {
         self.synced.clone()
+    }
+
+    /// Becomes true when nothing more will be heard of the cluster: the process should end and be started anew.
+    #[must_use]
+    pub fn blind(&self) -> watch::Receiver<bool> {
+        self.blind.clone()
     }
 
     /// MeshConfig, the last one that could be read.
@@ -185,6 +201,22 @@ impl Fleet {
         .await
     }
 
+    /// What tells the proxies apart that are connected here.
+    ///
+    /// # Errors
+    /// When the controller ends.
+    pub async fn served(&self) -> Result<Vec<ProxyScope>, Gone> {
+        self.ask(State::served).await
+    }
+
+    /// Says which proxies other replicas serve, all of them: what is wrong with objects for them is told here, too.
+    ///
+    /// # Errors
+    /// When the controller ends.
+    pub async fn shadow(&self, proxies: Vec<ProxyScope>) -> Result<(), Gone> {
+        self.send(Message::Shadow(proxies)).await
+    }
+
     /// The objects in force.
     ///
     /// # Errors
@@ -223,6 +255,7 @@ struct Owner {
     synced: watch::Sender<bool>,
     dirty: watch::Sender<u64>,
     mesh: MeshWatch,
+    blind: watch::Sender<bool>,
     metrics: FleetMetrics,
 }
 
@@ -274,6 +307,7 @@ impl Owner {
                     None => {
                         error!("the source of objects has ended; proxies keep what they have");
                         source_open = false;
+                        self.blind.send_replace(true);
                     }
                 },
                 () = wait, if deadline.is_some() => self.state.publish(Instant::now()),
@@ -314,6 +348,7 @@ impl Owner {
                 let _ = reply.send(self.state.take_dirty());
             }
             Message::MarkAllDirty => self.state.mark_all_dirty(),
+            Message::Shadow(proxies) => self.state.shadow(proxies, Instant::now()),
             Message::Status(keys, reply) => {
                 let _ = reply.send(keys.iter().filter_map(|key| self.state.status_of(key)).collect());
             }

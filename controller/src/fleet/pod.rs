@@ -25,7 +25,8 @@ pub struct Home {
 }
 
 /// The scope of the proxy in a pod; `None` when the object is none.
-pub(crate) fn scope(pod: &Object, home: &Home) -> Option<ProxyScope> {
+#[must_use]
+pub fn scope(pod: &Object, home: &Home) -> Option<ProxyScope> {
     if !matches!(pod.body, Body::Pod(_)) {
         return None;
     }

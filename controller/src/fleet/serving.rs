@@ -28,6 +28,8 @@ pub(crate) struct Serving {
     pub(crate) members: BTreeMap<u64, Arc<Member>>,
     /// How many of them have answered at least once; before, a proxy serves something else and counts for nothing.
     pub(crate) counting: usize,
+    /// Another replica serves such proxies, and this one tells what is wrong with objects for them.
+    pub(crate) shadow: bool,
     steps: Steps,
     marks: HashMap<ObjectKey, Mark>,
 }
@@ -59,9 +61,15 @@ impl Serving {
             secrets: BTreeSet::new(),
             members: BTreeMap::new(),
             counting: 0,
+            shadow: false,
             steps: Steps::default(),
             marks: HashMap::new(),
         }
+    }
+
+    /// Whether there is a proxy of the kind, here or elsewhere.
+    pub(crate) fn concerns_anybody(&self) -> bool {
+        self.shadow || !self.members.is_empty()
     }
 
     /// Starts its translation anew, after a failure.

@@ -179,25 +179,53 @@ impl State {
             old.end(Ended::Replaced);
         }
         let name = ScopeName::from(&proxy);
-        if !self.scopes.contains_key(&name) {
-            let mut serving = Serving::new(proxy);
-            let update = guarded(&mut serving.translator, &self.world, &Changes::default());
-            match update {
-                Ok(update) => serving.take(update, &BTreeSet::new(), now),
-                Err(Panicked) => {
-                    error!(proxy = %info.name(), "translating for the proxy failed, which is a bug in Sluice")
-                }
-            }
-            serving.follow_secrets(&self.known_secrets, now + SECRET_WAIT);
-            serving.publish(now);
-            self.scopes.insert(name.clone(), serving);
-        }
+        self.open(proxy, now);
         self.next_member += 1;
         let id = self.next_member;
         let serving = self.scopes.get_mut(&name).expect("it was put there just now");
         let member = Member::new(id, info, Arc::clone(&serving.scope), clock);
         serving.members.insert(id, Arc::clone(&member));
         Ok(member)
+    }
+
+    /// Which proxies other replicas serve.
+    pub(crate) fn shadow(&mut self, proxies: Vec<ProxyScope>, now: Instant) {
+        if !self.synced {
+            return;
+        }
+        let names: BTreeSet<ScopeName> = proxies.iter().map(ScopeName::from).collect();
+        for proxy in proxies {
+            self.open(proxy, now);
+        }
+        for (name, serving) in &mut self.scopes {
+            let shadow = names.contains(name);
+            self.all_dirty |= std::mem::replace(&mut serving.shadow, shadow) != shadow;
+        }
+    }
+
+    /// What is told here to anybody.
+    pub(crate) fn served(&self) -> Vec<ProxyScope> {
+        let served = self.scopes.values().filter(|serving| !serving.members.is_empty());
+        served.map(|serving| serving.scope.proxy().clone()).collect()
+    }
+
+    /// Begins to translate for such proxies, if nobody did.
+    fn open(&mut self, proxy: ProxyScope, now: Instant) {
+        let name = ScopeName::from(&proxy);
+        if self.scopes.contains_key(&name) {
+            return;
+        }
+        let mut serving = Serving::new(proxy);
+        match guarded(&mut serving.translator, &self.world, &Changes::default()) {
+            Ok(update) => serving.take(update, &BTreeSet::new(), now),
+            Err(Panicked) => {
+                let workload = &serving.scope.proxy().name;
+                error!(workload, "translating for the proxy failed, which is a bug in Sluice");
+            }
+        }
+        serving.follow_secrets(&self.known_secrets, now + SECRET_WAIT);
+        serving.publish(now);
+        self.scopes.insert(name, serving);
     }
 
     /// Removes a proxy. What it was told stays translated for the next of its kind, until nothing like it can come: a

@@ -29,6 +29,8 @@ pub struct ObjectStatus {
     pub proxies: Proxies,
     /// From the watch event to the proxies' answers, for this version; `None` until there is one.
     pub latency: Option<Latency>,
+    /// What the latency was made of.
+    pub waits: Vec<Duration>,
 }
 
 /// How far the proxies that an object concerns are.
@@ -61,7 +63,7 @@ pub(super) fn of(state: &State, key: &ObjectKey) -> Option<ObjectStatus> {
     let mut proxies = Proxies::default();
     let mut waits = Vec::new();
     let mut among: BTreeMap<(String, String), Report> = BTreeMap::new();
-    for serving in state.scopes.values().filter(|serving| !serving.members.is_empty()) {
+    for serving in state.scopes.values().filter(|serving| serving.concerns_anybody()) {
         for report in serving.translator.reports_about(key) {
             let what = (report.field.clone(), report.problem.to_string());
             among.entry(what).or_insert_with(|| report.clone());
@@ -95,14 +97,19 @@ pub(super) fn of(state: &State, key: &ObjectKey) -> Option<ObjectStatus> {
         held: known.held,
         failed: state.has_failed(key),
         proxies,
-        latency: latency(waits),
+        latency: Latency::of(waits.clone()),
+        waits,
     })
 }
 
-fn latency(mut waits: Vec<Duration>) -> Option<Latency> {
-    waits.sort_unstable();
-    let at = |percent: usize| waits.get((waits.len() * percent).div_ceil(100).saturating_sub(1)).copied();
-    Some(Latency { p50: at(50)?, p99: at(99)? })
+impl Latency {
+    /// `None` where there is nothing.
+    #[must_use]
+    pub fn of(mut waits: Vec<Duration>) -> Option<Self> {
+        waits.sort_unstable();
+        let at = |percent: usize| waits.get((waits.len() * percent).div_ceil(100).saturating_sub(1)).copied();
+        Some(Self { p50: at(50)?, p99: at(99)? })
+    }
 }
 
 #[cfg(test)]
@@ -111,7 +118,7 @@ mod tests {
 
     #[test]
     fn percentiles_are_of_what_there_is() {
-        let millis = |all: &[u64]| latency(all.iter().map(|one| Duration::from_millis(*one)).collect());
+        let millis = |all: &[u64]| Latency::of(all.iter().map(|one| Duration::from_millis(*one)).collect());
         assert_eq!(millis(&[]), None);
         let of = |p50, p99| Some(Latency { p50: Duration::from_millis(p50), p99: Duration::from_millis(p99) });
         assert_eq!(millis(&[7]), of(7, 7));

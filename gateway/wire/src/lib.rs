@@ -15,3 +15,9 @@ pub mod ca {
     #![allow(missing_docs, clippy::all, clippy::unwrap_used)]
     tonic::include_proto!("istio.v1.auth");
 }
+
+/// What replicas of a controller ask each other: `gateway/wire/proto/replica.proto`.
+pub mod replica {
+    #![allow(missing_docs, clippy::all, clippy::unwrap_used)]
+    tonic::include_proto!("sluice.replica.v1");
+}
