@@ -28,6 +28,7 @@ pub(in crate::status) fn object(kind: ObjectKind) -> ObjectStatus {
         failed: false,
         proxies: Proxies { total: 2, current: 2, rejected: Vec::new() },
         latency: None,
+        waits: Vec::new(),
     }
 }
 
