@@ -1,5 +1,7 @@
 //! One condition of a rule: a field, what is asked of it, and whether the answer is turned around.
 
+use std::fmt;
+
 use crate::failure::Failure;
 use crate::field::Field;
 use crate::text::Text;
@@ -16,6 +18,12 @@ pub(crate) struct Condition {
 pub(crate) enum Test {
     Present,
     Value(Text),
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.field, self.expected())
+    }
 }
 
 impl Condition {
@@ -50,12 +58,15 @@ impl Condition {
             found.push(String::from_utf8_lossy(value).into_owned());
             false
         });
-        let expected = match (&self.test, self.invert) {
+        Failure { field: self.field.clone(), expected: self.expected(), found }
+    }
+
+    fn expected(&self) -> String {
+        match (&self.test, self.invert) {
             (Test::Present, false) => "to be present".to_owned(),
             (Test::Present, true) => "to be absent".to_owned(),
             (Test::Value(text), false) => text.to_string(),
             (Test::Value(text), true) => format!("anything but {text}"),
-        };
-        Failure { field: self.field.clone(), expected, found }
+        }
     }
 }

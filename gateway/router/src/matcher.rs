@@ -1,5 +1,7 @@
 //! One rule's conditions, compiled: the meaning of a match (docs/semantics.md §1.7, §3.3). Knows nothing of other rules.
 
+use std::fmt;
+
 use crate::condition::{Condition, Test};
 use crate::failure::Failure;
 use crate::field::Field;
@@ -20,6 +22,17 @@ pub struct Matcher {
 pub struct CompileError {
     pub field: Field,
     pub source: RegexError,
+}
+
+impl fmt::Display for Matcher {
+    /// `path prefix "/api", header x-a exact "b"`; nothing where there is no condition.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, condition) in self.conditions.iter().enumerate() {
+            let separator = if index == 0 { "" } else { ", " };
+            write!(f, "{separator}{condition}")?;
+        }
+        Ok(())
+    }
 }
 
 impl Matcher {

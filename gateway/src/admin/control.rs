@@ -3,6 +3,7 @@
 use rustls_pki_types::CertificateDer;
 use serde_json::{Value, json};
 
+use super::dump;
 use crate::app::Gateway;
 use crate::discovery::state::{Failure, LastPush, Rejection, Stream};
 use crate::telemetry::format::iso;
@@ -56,10 +57,7 @@ pub(super) async fn certificates(gateway: &Gateway) -> Value {
         .await
         .into_iter()
         .map(|(source, certificates)| {
-            let source = match source {
-                ir::CertificateSource::Secret(name) => name.to_string(),
-                ir::CertificateSource::Files { certificate, private_key: _ } => certificate.display().to_string(),
-            };
+            let source = dump::source(&source);
             let shown = json!({ "source": source, "usable": !certificates.is_empty(), "chain": chain(&certificates) });
             (source, shown)
         })
