@@ -51,7 +51,8 @@ pub(super) fn tells_status(kind: ObjectKind) -> bool {
 }
 
 /// The name of a kind in paths and roles.
-pub(crate) fn plural(kind: ObjectKind) -> &'static str {
+#[must_use]
+pub fn plural(kind: ObjectKind) -> &'static str {
     match kind {
         ObjectKind::Gateway => "gateways",
         ObjectKind::VirtualService => "virtualservices",

@@ -43,7 +43,7 @@ use pending::Pending;
 use watched::{Labels, Pods, Slim, Whole};
 
 pub use batch::{KubeBatch, ObjectEvent, Revision, SecretRef};
-pub(crate) use kinds::plural;
+pub use kinds::plural;
 pub use options::KubeOptions;
 
 /// How many notes wait for being joined; watches stop reading when there are more.
