@@ -1,6 +1,8 @@
 //! The command line: what can be asked, with an environment fallback for every option. Nothing is done here, and no
 //! other file reads the environment.
 
+pub(crate) mod cluster;
+
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::io::IsTerminal as _;
@@ -10,6 +12,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use cluster::{AnalyzeArgs, ConnectArgs, DiffArgs, ProxyConfigArgs, StatusArgs};
+
 const EXAMPLES: &str = "\
 Examples:
   sluice run                                  the demo: an HTTPS canary on this machine
@@ -17,6 +21,10 @@ Examples:
   sluice check ./config                       every mistake with file, line and column
   sluice explain ./config -- GET https://shop.example.com/cart
                                               which route a request takes, and why
+  sluice check --pre                          can it be installed in this cluster
+  sluice analyze -A                           every mistake in a cluster
+  sluice diff -f shop.yaml                    what a file would change in a cluster
+  sluice status                               every gateway, and whether it is in sync
 
 Every option can also be set in the environment; --help of a command names the variable.";
 
@@ -24,8 +32,8 @@ Every option can also be set in the environment; --help of a command names the v
 #[command(
     name = "sluice",
     version,
-    about = "Run, check and explain Istio configuration",
-    long_about = "Run, check and explain Istio configuration: one binary, no cluster needed.",
+    about = "Run, check and explain Istio configuration, in files and in clusters",
+    long_about = "Run, check and explain Istio configuration: in files, where no cluster is needed, and in clusters.",
     after_help = EXAMPLES,
     max_term_width = 110,
     arg_required_else_help = true
@@ -44,6 +52,10 @@ pub(crate) enum Command {
     Run(Box<RunArgs>),
     Check(CheckArgs),
     Explain(ExplainArgs),
+    Analyze(AnalyzeArgs),
+    Status(StatusArgs),
+    ProxyConfig(ProxyConfigArgs),
+    Diff(DiffArgs),
     Version(VersionArgs),
     Completions(CompletionsArgs),
 }
@@ -129,19 +141,27 @@ Examples:
   sluice check gateway.yaml shop.yaml
   helm template ./chart | sluice check -      standard input
   sluice check ./config -o json               for editors and CI
+  sluice check --pre                          can Sluice be installed in this cluster
 
 Exit status: 0 without errors (warnings are told), 1 with errors, 2 when the question itself is wrong.";
 
-/// Name every mistake in Istio YAML, with file, line and column
+/// Name every mistake in Istio YAML, with file, line and column; with --pre, what hinders an installation
 #[derive(Args, Debug)]
 #[command(after_help = CHECK_EXAMPLES)]
 pub(crate) struct CheckArgs {
     /// Files and directories; `-` is standard input
-    #[arg(value_name = "PATH", required = true)]
+    #[arg(value_name = "PATH", required_unless_present = "pre")]
     pub(crate) paths: Vec<PathBuf>,
+
+    /// Look at a cluster instead: can Sluice be installed there
+    #[arg(long, conflicts_with = "paths", env = "SLUICE_PRE")]
+    pub(crate) pre: bool,
 
     #[command(flatten)]
     pub(crate) proxy: ProxyArgs,
+
+    #[command(flatten)]
+    pub(crate) connect: ConnectArgs,
 
     /// Output format
     #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = Output::Text, env = "SLUICE_OUTPUT")]
@@ -154,6 +174,9 @@ Examples:
   sluice explain ./config -- https://shop.example.com/cart -H 'cookie: user=jason'
   sluice explain ./config -- POST http://shop.example.com:8080/api -H end-user:jason --from 10.1.2.3
   sluice explain ./config -o json -- GET https://shop.example.com/
+  sluice explain -- https://shop.example.com/ without files: in the cluster of the kubeconfig
+  sluice explain --gateway edge.istio-ingress -- https://shop.example.com/
+                                              at one of the cluster's gateways
 
 The answer comes from the tables and the matcher that carry traffic. Exit status: 0 = the request is routed,
 1 = it is not (no listener, no host, no route), 2 when the question itself is wrong.";
@@ -162,15 +185,22 @@ The answer comes from the tables and the matcher that carry traffic. Exit status
 #[derive(Args, Debug)]
 #[command(
     after_help = EXPLAIN_EXAMPLES,
-    override_usage = "sluice explain [OPTIONS] <PATH>… -- [METHOD] <URL> [-H <NAME: VALUE>]… [--from <IP>]"
+    override_usage = "sluice explain [OPTIONS] [PATH]… -- [METHOD] <URL> [-H <NAME: VALUE>]… [--from <IP>]"
 )]
 pub(crate) struct ExplainArgs {
-    /// Files and directories of Istio YAML; `-` is standard input
-    #[arg(value_name = "PATH", required = true)]
+    /// Files and directories of Istio YAML; `-` is standard input; none = the cluster of the kubeconfig
+    #[arg(value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
 
     #[command(flatten)]
     pub(crate) proxy: ProxyArgs,
+
+    #[command(flatten)]
+    pub(crate) connect: ConnectArgs,
+
+    /// Which of the cluster's gateways is asked about: its Deployment's name or a pod's
+    #[arg(long, value_name = "NAME[.NAMESPACE]", conflicts_with = "paths", env = "SLUICE_GATEWAY")]
+    pub(crate) gateway: Option<String>,
 
     /// Output format
     #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = Output::Text, env = "SLUICE_OUTPUT")]

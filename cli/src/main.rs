@@ -1,12 +1,21 @@
-//! `sluice`: run, check and explain Istio configuration. Reads the command line and hands over.
+//! `sluice`: run, check and explain Istio configuration, in files and in clusters. Reads the command line and hands over.
 
+mod analyze;
 mod args;
 mod check;
 mod configuration;
 mod demo;
+mod diff;
 mod explain;
+mod inventory;
+mod kubernetes;
+mod output;
+mod precheck;
 mod problem;
+mod proxy_config;
 mod run;
+mod status;
+mod table;
 mod terminal;
 mod version;
 
@@ -28,8 +37,13 @@ fn main() -> ExitCode {
     let terminal = Terminal::new(color.on_stdout());
     let result = match command {
         Command::Run(args) => run::run(*args, &terminal),
+        Command::Check(args) if args.pre => precheck::precheck(&args.connect, args.output, &terminal),
         Command::Check(args) => check::check(&args, &terminal),
         Command::Explain(args) => explain::explain(&args, &terminal),
+        Command::Analyze(args) => analyze::analyze(&args, &terminal),
+        Command::Status(args) => status::status(&args, &terminal),
+        Command::ProxyConfig(args) => proxy_config::proxy_config(&args, &terminal),
+        Command::Diff(args) => diff::diff(&args, &terminal),
         Command::Version(args) => version::version(&args, &terminal).map(|()| ExitCode::SUCCESS),
         Command::Completions(args) => {
             let mut script = Vec::new();

@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
-pub use debug::{Connected, Debug, debug};
+pub use debug::{Connected, Debug, LastNack, debug};
 pub use health::health;
 pub use metrics::metrics;
 
