@@ -50,7 +50,11 @@ pub(super) struct Memory {
 impl Memory {
     /// What stands in the object now, of which that revision was told last.
     pub(super) fn present(&mut self, key: &ObjectKey, revision: &Revision) -> Present {
-        if let Some(memo) = self.memos.get_mut(key).filter(|memo| memo.uid == revision.uid) {
+        if self.memos.get(key).is_some_and(|memo| memo.uid != revision.uid) {
+            // Deleted and created anew between two looks: nothing was ever written to this one.
+            self.memos.remove(key);
+        }
+        if let Some(memo) = self.memos.get_mut(key) {
             match &memo.pending {
                 Some(pending) if pending.superseded.contains(&revision.resource_version) => {
                     return Present { version: pending.version.clone(), status: pending.status.clone() };
@@ -177,5 +181,6 @@ mod tests {
         assert_eq!(memory.truce(&key, 8, Duration::ZERO, Duration::ZERO), None, "something new to say");
         let other = Revision { uid: "other".to_owned(), ..revision("1", None) };
         assert_eq!(memory.present(&key, &other).status, None);
+        assert_eq!(truce(&memory), None, "nobody undid what was written: the object is another one");
     }
 }
