@@ -66,6 +66,8 @@ pub(crate) struct Inventory {
     pub(crate) notes: Vec<String>,
     /// Secrets nobody here may see.
     unknown_secrets: BTreeSet<(String, String)>,
+    /// When objects that the cluster does not have yet would be created; without a cluster none is older than another.
+    creation: Option<i64>,
 }
 
 impl Inventory {
@@ -82,6 +84,7 @@ impl Inventory {
     pub(crate) fn add_cluster(&mut self, read: Read) {
         let Read { objects, failures, notes } = read;
         self.notes.extend(notes);
+        self.creation = Some(jiff::Timestamp::now().as_second());
         self.own.extend(failures.into_iter().map(|(key, field, text)| Message::unreadable(key, &field, &text)));
         for object in objects {
             self.add(object);
@@ -127,6 +130,8 @@ impl Inventory {
                 if says_none && object.meta.namespace == DEFAULT_NAMESPACE {
                     namespace.clone_into(&mut object.meta.namespace);
                 }
+                let known = self.objects.get(&object.key()).and_then(|known| known.meta.created);
+                object.meta.created = object.meta.created.or(known).or(self.creation);
                 let place = Place { file: file.to_owned(), spans };
                 self.places.insert(object.key(), place);
                 self.add(object);

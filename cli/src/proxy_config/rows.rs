@@ -1,5 +1,7 @@
 //! From a dump to what is asked for: filters and columns, as istioctl has them.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::Shown;
@@ -213,6 +215,14 @@ pub(super) fn secrets(dump: &Dump) -> Shown {
     for server in items(&certificates["servers"]) {
         let usable = server["usable"] == true;
         row(&mut table, text(server, "source"), "server", usable, items(&server["chain"]).next());
+    }
+    // What a listener names and nobody has delivered.
+    let known: Vec<&str> = items(&certificates["servers"]).map(|server| text(server, "source")).collect();
+    let named = dump.list("listeners").flat_map(|listener| items(&listener["tls"]));
+    let named = named.flat_map(|chain| items(&chain["certificates"])).filter_map(Value::as_str);
+    let missing: BTreeSet<&str> = named.filter(|source| !known.contains(source)).collect();
+    for source in missing {
+        row(&mut table, source, "server", false, None);
     }
     Shown { data: certificates.clone(), table }
 }

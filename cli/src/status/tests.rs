@@ -82,7 +82,7 @@ async fn replicas_know_together_what_none_knows_alone() {
     }
     let text = table.render(Paint::new(false));
     assert!(text.contains("a.edge   0.1.0     15m         controller-0   in sync, refuses 1"), "{text}");
-    assert!(text.contains("15m route group shop/web: too large") && text.contains("not connected"), "{text}");
+    assert!(text.contains("14m route group shop/web: too large") && text.contains("not connected"), "{text}");
     let json = serde_json::to_value(&rows).unwrap();
     assert_eq!((&json[0]["state"], &json[0]["connectedSince"]), (&"InSync".into(), &100.into()));
     assert_eq!(json[0]["refused"][0]["resource"], "route group shop/web");

@@ -4,7 +4,7 @@ use crate::sluice;
 
 #[test]
 fn every_command_has_help_with_examples_and_variables() {
-    for command in ["run", "check", "explain", "version", "completions"] {
+    for command in ["run", "check", "explain", "analyze", "status", "proxy-config", "diff", "version", "completions"] {
         let (help, _, code) = sluice(&[command, "--help"]);
         assert_eq!(code, 0);
         assert!(help.contains("Examples:") && help.contains(&format!("sluice {command}")), "{help}");
@@ -57,7 +57,7 @@ fn completions_know_commands_and_options() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let (script, _, code) = sluice(&["completions", shell]);
         assert_eq!(code, 0, "{shell}");
-        for word in ["explain", "mesh-config", "no-traffic"] {
+        for word in ["explain", "mesh-config", "no-traffic", "proxy-config", "failure-threshold", "istio-namespace"] {
             assert!(script.contains(word), "{word} for {shell}");
         }
     }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 mod check;
+mod cluster;
 mod demo;
 mod explain;
 mod help;

@@ -9,10 +9,13 @@ use super::code::CONFLICTING_GATEWAYS;
 use super::objects::{Objects, named, written};
 use crate::world::Typed;
 
+/// A server, and which of its Gateway's it is.
+type Claim<'a> = (Typed<'a, Gateway>, usize, &'a Server);
+
 pub(super) fn analyze(objects: &Objects<'_>, messages: &mut Vec<Message>) {
     let everything = BTreeMap::new();
     // Only those of one port can meet.
-    let mut by_port: BTreeMap<i64, Vec<(Typed<'_, Gateway>, usize, &Server)>> = BTreeMap::new();
+    let mut by_port: BTreeMap<i64, Vec<Claim<'_>>> = BTreeMap::new();
     for gateway in &objects.gateways {
         for (index, server) in gateway.spec.servers.iter().enumerate() {
             if let Some(port) = &server.port {

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use crds::object::{Pod, core};
 use crds::{
-    AuthorizationPolicy, Body, DestinationRule, Gateway, MeshConfig, Meta, PeerAuthentication, RequestAuthentication,
-    ServiceEntry, Sidecar, VirtualService, WorkloadEntry,
+    AuthorizationPolicy, Body, DestinationRule, Gateway, Meta, PeerAuthentication, RequestAuthentication, ServiceEntry,
+    Sidecar, VirtualService, WorkloadEntry,
 };
 
 use crate::hosts;
@@ -37,7 +37,7 @@ impl<'a> Objects<'a> {
         let proxy = ProxyScope { control_namespace: control_namespace.to_owned(), ..ProxyScope::default() };
         let config = world.get(&mesh::object_key(&proxy)).map(|object| mesh::read(Some(object)));
         // What is wrong with it is reported elsewhere.
-        let config = config.and_then(Result::ok).unwrap_or_else(MeshConfig::default);
+        let config = config.and_then(Result::ok).unwrap_or_default();
         let mut found = Self {
             world,
             mesh: Mesh::new(config, &proxy),
