@@ -25,7 +25,6 @@ pub struct Debug {
 }
 
 /// `/debug/…` and `/logging`.
-#[must_use]
 pub fn debug(state: Debug) -> Router {
     Router::new()
         .route("/debug/syncz", get(syncz))

@@ -6,7 +6,6 @@ use axum::routing::get;
 use tokio::sync::watch;
 
 /// Ready once the cluster's state has been read, and until the end begins.
-#[must_use]
 pub fn health(ready: watch::Receiver<bool>) -> Router {
     let state = move || {
         let ready = *ready.borrow();

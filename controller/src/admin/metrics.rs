@@ -9,7 +9,6 @@ use tracing::error;
 use crate::telemetry::Metrics;
 
 /// `/metrics`.
-#[must_use]
 pub fn metrics(metrics: Metrics) -> Router {
     let render = move || {
         let rendered = metrics.render();
