@@ -71,8 +71,16 @@ impl<'a> Mesh<'a> {
     /// # Panics
     /// When the API server refuses any of it.
     pub async fn install(plane: &'a ControlPlane) -> Self {
-        install_definitions(plane).await;
         let namespace = (*plane.namespace().await).to_owned();
+        Self::install_in(plane, namespace).await
+    }
+
+    /// As [`Mesh::install`], in a namespace that is there.
+    ///
+    /// # Panics
+    /// When the API server refuses any of it.
+    pub async fn install_in(plane: &'a ControlPlane, namespace: String) -> Self {
+        install_definitions(plane).await;
         let chart = render("controller", CONTROLLER, &namespace, &["webhook.enabled=false"]);
         let rights = ["ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding", "ConfigMap"];
         plane.apply(&only(&chart, &rights)).await;
@@ -87,6 +95,15 @@ impl<'a> Mesh<'a> {
     /// When there is no token to be had.
     pub async fn client(&self) -> Client {
         self.plane.service_account(&self.namespace, CONTROLLER).await
+    }
+
+    /// As [`Mesh::client`], for a controller that is a program of its own.
+    ///
+    /// # Panics
+    /// When there is no token to be had.
+    pub async fn kubeconfig(&self) -> PathBuf {
+        let token = self.plane.token_for(&self.namespace, CONTROLLER, "https://kubernetes.default.svc").await;
+        self.plane.kubeconfig_with_token(CONTROLLER, &token)
     }
 
     /// Settings of a controller of this mesh.

@@ -1,6 +1,7 @@
 //! Starts and stops the control plane.
 
 use std::net::{Ipv4Addr, TcpListener};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -17,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Below the ports that the system gives to outgoing connections: one of those could sit on the API server's port while
 /// it is down, and a client that tries a dead port of that range may even be connected with itself.
-const PORTS: std::ops::Range<u16> = 18_000..32_000;
+const PORTS: Range<u16> = 18_000..32_000;
 
 /// What a private control plane does differently.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +27,8 @@ pub struct Setup {
     pub api_server: Vec<String>,
     /// More arguments for etcd.
     pub etcd: Vec<String>,
+    /// The ports it may take, where others on the machine have ports in mind.
+    pub ports: Option<Range<u16>>,
 }
 
 /// Runs until dropped, or until the test process ends.
@@ -119,7 +122,7 @@ impl ControlPlane {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let directory = Directory::new();
         let at = |name: &str| directory.path().join(name).display().to_string();
-        let [client, peer, secure] = free_ports();
+        let [client, peer, secure] = free_ports(setup.ports.clone().unwrap_or(PORTS));
         let pki = Pki::new();
         let names = ["localhost", "127.0.0.1", "kubernetes", "kubernetes.default", "kubernetes.default.svc"];
         let serving = pki.issue(&names);
@@ -297,12 +300,12 @@ impl Process<'_> {
 }
 
 /// Different ports that are free now.
-fn free_ports<const N: usize>() -> [u16; N] {
+fn free_ports<const N: usize>(range: Range<u16>) -> [u16; N] {
     let mut held = Vec::new();
     // Held until all are found, so that none is found twice.
     let ports = std::array::from_fn(|_| {
         loop {
-            let port = fastrand::u16(PORTS);
+            let port = fastrand::u16(range.clone());
             if let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
                 held.push(listener);
                 return port;
