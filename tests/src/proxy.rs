@@ -19,6 +19,9 @@ use wire::convert;
 use wire::discovery as message;
 use wire::discovery::discovery_client::DiscoveryClient;
 
+/// What a proxy has is told in parts of so many.
+const HELLO_RESOURCES: usize = 10_000;
+
 /// Longer than any answer of a controller takes.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -137,16 +140,18 @@ impl Proxy {
         let mut client = DiscoveryClient::new(channel).max_decoding_message_size(64 << 20);
         let (requests, mut waiting) = mpsc::channel(16);
         let everything = || convert::KINDS.into_iter().map(convert::wildcard).collect();
-        let first = message::Request {
-            node: Some(hello.node),
-            subscribe: hello.subscribe.unwrap_or_else(everything),
-            initial_resource_versions: resources
-                .values()
-                .map(|one| convert::resource_version(&one.key, &one.version))
-                .collect(),
-            ..message::Request::default()
-        };
-        requests.try_send(first).expect("there is room");
+        let versions: Vec<_> =
+            resources.values().map(|one| convert::resource_version(&one.key, &one.version)).collect();
+        let mut parts: Vec<message::Request> = versions
+            .chunks(HELLO_RESOURCES)
+            .map(|some| message::Request { initial_resource_versions: some.to_vec(), more: true, ..Default::default() })
+            .collect();
+        parts.push(message::Request::default());
+        parts[0].node = Some(hello.node);
+        parts[0].subscribe = hello.subscribe.unwrap_or_else(everything);
+        for part in parts {
+            requests.try_send(part).expect("there is room");
+        }
         let stream = futures::stream::poll_fn(move |context| waiting.poll_recv(context));
         let responses = client.stream(access.request(stream)).await?.into_inner();
         Ok(Self { requests, responses, resources })

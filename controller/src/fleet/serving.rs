@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crds::ObjectKey;
 use ir::{Delta, Encoded, Key};
@@ -13,6 +13,9 @@ use super::member::Member;
 use super::scope::Scope;
 use super::steps::{Finished, Steps, Waits};
 use crate::source::kube::SecretRef;
+
+/// How long what nobody is connected for stays translated.
+const ALONE: Duration = Duration::from_secs(10 * 60);
 
 /// A scope with its proxies.
 #[derive(Debug)]
@@ -30,6 +33,8 @@ pub(crate) struct Serving {
     pub(crate) counting: usize,
     /// Another replica serves such proxies, and this one tells what is wrong with objects for them.
     pub(crate) shadow: bool,
+    /// Since when there is nobody.
+    alone_since: Option<Instant>,
     steps: Steps,
     marks: HashMap<ObjectKey, Mark>,
 }
@@ -62,6 +67,7 @@ impl Serving {
             members: BTreeMap::new(),
             counting: 0,
             shadow: false,
+            alone_since: None,
             steps: Steps::default(),
             marks: HashMap::new(),
         }
@@ -70,6 +76,17 @@ impl Serving {
     /// Whether there is a proxy of the kind, here or elsewhere.
     pub(crate) fn concerns_anybody(&self) -> bool {
         self.shadow || !self.members.is_empty()
+    }
+
+    /// Whether it is time to stop translating for nobody. A gateway that restarts finds everything as it was; one that is
+    /// not coming back, because its workload is called or labelled otherwise now, must not cost for ever.
+    pub(crate) fn is_over(&mut self, now: Instant) -> bool {
+        if self.concerns_anybody() {
+            self.alone_since = None;
+            return false;
+        }
+        let since = *self.alone_since.get_or_insert(now);
+        now.saturating_duration_since(since) >= ALONE
     }
 
     /// Starts its translation anew, after a failure.

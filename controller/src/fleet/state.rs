@@ -119,6 +119,7 @@ impl State {
         }
         // The clock is the caller's; how long translating took is only told.
         let started = Instant::now();
+        self.scopes.retain(|_, serving| !serving.is_over(now));
         self.step(changes, &touched, noticed, now, &mut outcome);
         outcome.translated = started.elapsed();
         self.publish(now);

@@ -286,6 +286,22 @@ fn a_proxy_has_one_stream_and_moves_with_its_pod() {
     assert!(new.end.is_cancelled());
 }
 
+#[test]
+fn nobody_is_translated_for_only_for_a_while() {
+    let mut bench = Bench::with_gateway(HTTP);
+    let member = bench.join("edge-0");
+    bench.state.leave(&member);
+    bench.apply(&virtual_service("web", 200), 1);
+    assert_eq!(bench.state.scopes.len(), 1, "it may be back at once");
+    bench.now += Duration::from_secs(11 * 60);
+    bench.apply(&virtual_service("web", 201), 2);
+    assert_eq!(bench.state.scopes.len(), 0);
+    bench.join("edge-0");
+    bench.now += Duration::from_secs(3600);
+    bench.apply(&virtual_service("web", 202), 3);
+    assert_eq!(bench.state.scopes.len(), 1);
+}
+
 proptest::proptest! {
     /// Whatever happens, whoever follows by differences has what there is.
     #[test]

@@ -202,3 +202,23 @@ async fn a_proxy_may_want_less() {
     proxy.until("listeners are told", |resources| !resources.is_empty()).await;
     assert!(proxy.resources.keys().all(|key| key.kind == Kind::Listener), "{:?}", proxy.resources);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_that_has_very_much_may_say_so_in_parts() {
+    let plane = ControlPlane::shared().await;
+    let mesh = Mesh::install(plane).await;
+    plane.apply(&objects(&mesh.namespace, 200)).await;
+    mesh.pod("edge-0", &[("edge", &mesh.namespace)]).await;
+    let running = mesh.controller().await;
+    let access = mesh.access(&running, &mesh.namespace, "edge-0").await;
+    // All of it is from a time that is over.
+    let old = (0..25_000).map(|index| {
+        let key = ir::Key { kind: Kind::Cluster, name: format!("outbound|80||old-{index}.test").into() };
+        (key.clone(), ir::Encoded { key, version: "0".into(), body: std::sync::Arc::from([]) })
+    });
+    let mut proxy = Proxy::begin(&access, hello(&mesh.namespace, "edge-0"), old.collect()).await.unwrap();
+    let push = proxy.push().await;
+    assert_eq!(push.removed.len(), 25_000);
+    proxy.ack(push).await;
+    assert!(group(&proxy.resources).is_some());
+}

@@ -3,6 +3,7 @@
 mod admission;
 mod canary;
 mod certificates;
+mod charts;
 mod crowd;
 mod definitions;
 mod discovery;
