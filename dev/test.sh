@@ -11,9 +11,10 @@ part() { "$@" || failed+=("$*"); }
 # Said here, where it is seen: the first time this takes minutes. The tests would build it themselves.
 part tests/plane/build.sh >/dev/null
 if cargo test --workspace --locked --no-run; then
-    # That built the binary for the tests of the command line. Building it by itself would compile half the dependencies
-    # again, because their features are not the same without the tests.
-    export SLUICE=${SLUICE:-${CARGO_TARGET_DIR:-target}/debug/sluice}
+    # That built the binaries for the tests of the packages they are in. Building them by themselves would compile half
+    # the dependencies again, because their features are not the same without the tests.
+    debug=${CARGO_TARGET_DIR:-target}/debug
+    export SLUICE=${SLUICE:-$debug/sluice} CLUSTER_BINARIES=${CLUSTER_BINARIES:-$debug}
     part cargo test --workspace --locked --no-fail-fast
 else
     failed+=("cargo test --no-run")

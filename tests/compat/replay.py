@@ -3,6 +3,7 @@
 
     replay.py --command 'sluice run {dir}'                    one process per case
     replay.py --command 'sluice run {dir}' --reuse            one process whose files are replaced
+    replay.py --cluster target/debug                          one cluster whose objects are replaced
     replay.py --dump DIR                                      only writes the directory of each case
 
 A difference is "hard" unless it concerns only Envoy's own headers, ids, framing or the form of a refusal; soft ones
@@ -27,6 +28,7 @@ COLUMNS = ("same", "different", "intended", "not run", "requests", "differing")
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--command", help="the gateway; {dir} stands for its directory")
+    parser.add_argument("--cluster", metavar="DIR", help="sluice-controller, sluice-gateway and sluice-test-plane")
     parser.add_argument("--dump", metavar="DIR", help="write the directory of each case and stop")
     parser.add_argument("--only", metavar="REGEX", help="cases by group/name [groups.txt]")
     parser.add_argument("--skip", metavar="REGEX", default="$^", help="cases to leave out, by group/name")
@@ -43,8 +45,8 @@ def arguments():
     parser.add_argument("--keep-log", metavar="FILE", help="the gateway's output")
     parser.add_argument("--json", metavar="FILE", help="the result as JSON")
     options = parser.parse_args()
-    if not options.command and not options.dump:
-        parser.error("--command or --dump is needed")
+    if not options.command and not options.cluster and not options.dump:
+        parser.error("--command, --cluster or --dump is needed")
     return options
 
 
@@ -160,6 +162,7 @@ class Tally:
 
 def replay(cases, options, tally, with_namespace):
     import backends
+    import cluster
     import compare
     import objects
     import pki as keys
@@ -170,7 +173,10 @@ def replay(cases, options, tally, with_namespace):
     pki = keys.Pki(work)
     farm = backends.Farm()
     objects.start_backends(farm, pki, with_namespace)
-    gateway = (target.ReusedTarget if options.reuse else target.FreshTarget)(options, pki)
+    if options.cluster:
+        gateway = cluster.ClusterTarget(options, pki)
+    else:
+        gateway = (target.ReusedTarget if options.reuse else target.FreshTarget)(options, pki)
     try:
         for case in cases:
             if case.get("netns") and not with_namespace:

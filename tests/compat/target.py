@@ -37,13 +37,18 @@ def write_object(found, directory, pki):
     os.rename(hidden, os.path.join(directory, name))
 
 
+def settings(mesh):
+    """Mesh settings; a case may say more than is always said."""
+    mesh = {"accessLogFile": "", "enableTracing": False, **(mesh or {})}
+    return objects.make("ConfigMap", "istio", "istio-system", data={"mesh": yaml.safe_dump(mesh)})
+
+
 def write_case(case, directory, pki):
     """All objects of a case, one file each."""
     shutil.rmtree(directory, ignore_errors=True)
     os.makedirs(directory)
-    mesh = {"accessLogFile": "", "enableTracing": False, **(case.get("mesh") or {})}
-    settings = objects.make("ConfigMap", "istio", "istio-system", data={"mesh": yaml.safe_dump(mesh)})
-    for found in [*objects.base_objects(), settings, *case.get("replay_objects", []), *case["objects"]]:
+    around = [*objects.base_objects(), settings(case.get("mesh"))]
+    for found in [*around, *case.get("replay_objects", []), *case["objects"]]:
         write_object(found, directory, pki)
 
 
@@ -87,13 +92,16 @@ class Target:
         time.sleep(self.options.settle + CHANGE_SECONDS)
 
     def end(self):
-        if self.process is not None and self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
+        self.stop(self.process)
+
+    def stop(self, process):
+        if process is not None and process.poll() is None:
+            process.send_signal(signal.SIGTERM)
             try:
-                self.process.wait(self.options.grace)
+                process.wait(self.options.grace)
             except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+                process.kill()
+                process.wait()
 
     def close(self):
         self.end()
