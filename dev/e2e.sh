@@ -96,6 +96,8 @@ given=${E2E_KUBECONFIG:+$(realpath "$E2E_KUBECONFIG")}
 # Also builds the backend. The tests are run without cargo: they may have to run in another network.
 tests=$(cargo test --locked -p sluice-tests --test e2e --no-run --message-format=json-render-diagnostics |
     sed -nE 's/.*"name":"e2e".*"executable":"([^"]+)".*/\1/p')
+cargo build --locked -p sluice
+SLUICE_E2E_SLUICE=$target/debug/sluice
 SLUICE_E2E_HELM=$(dev/helm.sh 4)
 in_network=()
 
@@ -138,7 +140,7 @@ else
     # Where the addresses of pods and Services lead somewhere.
     in_network=("$PWD/tests/cluster/in" -n)
 fi
-export SLUICE_E2E_KUBECONFIG SLUICE_E2E_KUBECTL SLUICE_E2E_HELM
+export SLUICE_E2E_KUBECONFIG SLUICE_E2E_KUBECTL SLUICE_E2E_HELM SLUICE_E2E_SLUICE
 
 if ! (cd tests && "${in_network[@]}" "$tests" --ignored --test-threads=2 "$@"); then
     show 2>&1 || true

@@ -24,6 +24,7 @@ pub struct Cluster {
     kubeconfig: PathBuf,
     kubectl: PathBuf,
     helm: PathBuf,
+    sluice: PathBuf,
     /// Where the images are: `<hub>/<name>:<tag>`, as in the charts' values.
     pub hub: String,
     pub tag: String,
@@ -42,6 +43,7 @@ impl Cluster {
             kubeconfig: kubeconfig.into(),
             kubectl: given("SLUICE_E2E_KUBECTL", "kubectl").into(),
             helm: given("SLUICE_E2E_HELM", "helm").into(),
+            sluice: given("SLUICE_E2E_SLUICE", "sluice").into(),
             hub: text("SLUICE_E2E_HUB", "localhost"),
             tag: text("SLUICE_E2E_TAG", "e2e"),
         }
@@ -89,6 +91,19 @@ impl Cluster {
     /// What it prints when it fails.
     pub async fn helm(&self, arguments: &[&str]) -> Result<String, String> {
         output(self.command(&self.helm, arguments)).await
+    }
+
+    /// Runs `sluice`: what it prints, and its exit status.
+    ///
+    /// # Panics
+    /// When there is no such program.
+    pub async fn sluice(&self, arguments: &[&str]) -> (String, Option<i32>) {
+        let mut command = self.command(&self.sluice, arguments);
+        let ran = tokio::task::spawn_blocking(move || command.output()).await.expect("it does not panic");
+        let ran = ran.expect("sluice runs; `make e2e` builds it");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        eprint!("{}", text(&ran.stderr));
+        (text(&ran.stdout), ran.status.code())
     }
 
     /// Installs or upgrades a chart of ours, with our images and these values (`a.b=c`), and waits until its pods are ready.

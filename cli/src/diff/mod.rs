@@ -34,10 +34,11 @@ pub(crate) fn diff(args: &DiffArgs, terminal: &Terminal) -> anyhow::Result<ExitC
     let (before, after) = kubernetes::block_on(async {
         let cluster = Cluster::connect(&args.connect).await?;
         let namespace = args.namespace.as_deref().unwrap_or(&cluster.namespace);
+        let read = cluster.read().await?;
         let mut states = Vec::new();
         for files in [&[][..], &args.files] {
             let mut inventory = Inventory::new(&args.connect.istio_namespace);
-            inventory.add_cluster(cluster.read().await?);
+            inventory.add_cluster(read.clone());
             inventory.add_files(files, true, namespace)?;
             inventory.read_secrets(&cluster).await?;
             states.push(inventory);

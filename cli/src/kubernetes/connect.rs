@@ -59,3 +59,11 @@ pub(crate) fn status_of(error: &kube::Error) -> Option<u16> {
         _ => None,
     }
 }
+
+/// What the API server says, without the form it says it in.
+pub(crate) fn plain(error: kube::Error) -> anyhow::Error {
+    match error {
+        kube::Error::Api(status) if !status.message.is_empty() => anyhow::Error::msg(status.message),
+        other => anyhow::Error::new(other),
+    }
+}

@@ -9,6 +9,8 @@ use k8s_openapi::api::core::v1::Pod as PodObject;
 use kube::{Api, Client};
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::connect::plain;
+
 /// Names a pod.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Pod {
@@ -61,7 +63,7 @@ impl Transport for Forward {
     fn connect<'a>(&'a self, pod: &'a Pod, port: u16) -> BoxFuture<'a, anyhow::Result<Connection>> {
         Box::pin(async move {
             let pods: Api<PodObject> = Api::namespaced(self.client.clone(), &pod.namespace);
-            let mut forwarder = pods.portforward(&pod.name, &[port]).await.with_context(|| {
+            let mut forwarder = pods.portforward(&pod.name, &[port]).await.map_err(plain).with_context(|| {
                 format!(
                     "port {port} of pod {pod} cannot be reached through the API server; does the pod run, and may you \
                      `create` `pods/portforward` in namespace {}?",

@@ -6,7 +6,7 @@ mod forward;
 mod http;
 mod objects;
 
-pub(crate) use connect::{Cluster, status_of};
+pub(crate) use connect::{Cluster, plain, status_of};
 #[cfg(test)]
 pub(crate) use forward::Connection;
 pub(crate) use forward::{Forward, Pod, Transport};

@@ -5,7 +5,7 @@ use futures::future::join_all;
 use futures::stream::{self, StreamExt as _};
 use serde_json::Value;
 
-use super::connect::{Cluster, status_of};
+use super::connect::{Cluster, plain, status_of};
 
 /// Objects in one answer.
 const PAGE: usize = 500;
@@ -13,7 +13,7 @@ const PAGE: usize = 500;
 const AT_ONCE: usize = 6;
 
 /// What there is.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Read {
     pub(crate) objects: Vec<Object>,
     /// Objects that cannot be understood: name, field, why.
@@ -46,7 +46,7 @@ impl Cluster {
                 }
                 Err(error) => {
                     let asked = format!("{kind} objects cannot be read from {}", self.server);
-                    return Err(anyhow::Error::new(error).context(asked));
+                    return Err(plain(error).context(asked));
                 }
             }
         }

@@ -4,7 +4,7 @@ use crds::ObjectKind;
 use serde_json::Value;
 
 use super::verdict::Verdict;
-use crate::kubernetes::{Cluster, status_of};
+use crate::kubernetes::{Cluster, plain, status_of};
 
 const WHAT: &str = "Definitions";
 
@@ -20,7 +20,7 @@ pub(super) async fn check(cluster: &Cluster) -> anyhow::Result<Vec<Verdict>> {
                 let fix = "ask someone who may see customresourcedefinitions whether Istio's are installed";
                 return Ok(vec![Verdict::warning(WHAT, "you may not see them", fix)]);
             }
-            Err(error) => return Err(anyhow::Error::new(error).context("definitions cannot be read")),
+            Err(error) => return Err(plain(error).context("definitions cannot be read")),
         }
     }
     Ok(judge(&found, &missing))

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::verdict::Verdict;
-use crate::kubernetes::{Cluster, status_of};
+use crate::kubernetes::{Cluster, plain, status_of};
 
 const ISTIOD: &str = "Control plane";
 const CLASSES: &str = "Ingress classes";
@@ -89,7 +89,7 @@ async fn list(cluster: &Cluster, path: &str) -> anyhow::Result<Option<Vec<Value>
             _ => Ok(Some(Vec::new())),
         },
         Err(error) if status_of(&error) == Some(403) => Ok(None),
-        Err(error) => Err(anyhow::Error::new(error).context(format!("{path} cannot be read"))),
+        Err(error) => Err(plain(error).context(format!("{path} cannot be read"))),
     }
 }
 

@@ -5,7 +5,7 @@ use futures::stream::{self, StreamExt as _};
 use serde_json::{Value, json};
 
 use super::verdict::Verdict;
-use crate::kubernetes::Cluster;
+use crate::kubernetes::{Cluster, plain};
 
 const WHAT: &str = "Rights";
 const AT_ONCE: usize = 8;
@@ -66,6 +66,7 @@ async fn may_create(cluster: &Cluster, group: &str, resource: &str, namespace: &
     let request = http::Request::post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews")
         .header("content-type", "application/json")
         .body(serde_json::to_vec(&review)?)?;
-    let answer: Value = cluster.client.request(request).await.context("your rights cannot be reviewed")?;
+    let answer: Value =
+        cluster.client.request(request).await.map_err(plain).context("your rights cannot be reviewed")?;
     Ok(answer["status"]["allowed"] == true)
 }

@@ -4,13 +4,14 @@ use anyhow::Context as _;
 use serde_json::Value;
 
 use super::verdict::Verdict;
-use crate::kubernetes::{Cluster, status_of};
+use crate::kubernetes::{Cluster, plain, status_of};
 
 /// The oldest minor version of Kubernetes 1 that has all that is used.
 const OLDEST: u32 = 29;
 
 pub(super) async fn check(cluster: &Cluster) -> anyhow::Result<Vec<Verdict>> {
-    let version = cluster.get("/version").await.with_context(|| format!("{} does not answer", cluster.server))?;
+    let version =
+        cluster.get("/version").await.map_err(plain).with_context(|| format!("{} does not answer", cluster.server))?;
     Ok(vec![kubernetes(&version), namespace(cluster).await?])
 }
 
@@ -62,7 +63,7 @@ async fn namespace(cluster: &Cluster) -> anyhow::Result<Verdict> {
             format!("{name} cannot be seen by you"),
             "ask someone who may see it whether it is there",
         )),
-        Err(error) => Err(anyhow::Error::new(error).context(format!("namespace {name} cannot be read"))),
+        Err(error) => Err(plain(error).context(format!("namespace {name} cannot be read"))),
     }
 }
 

@@ -14,7 +14,7 @@ use kube::api::ListParams;
 
 use crate::args::cluster::StatusArgs;
 use crate::inventory::is_gateway;
-use crate::kubernetes::{self, Cluster, Forward, Pod, Transport};
+use crate::kubernetes::{self, Cluster, Forward, Pod, Transport, plain};
 use crate::output;
 use crate::table::Table;
 use crate::terminal::Terminal;
@@ -63,7 +63,7 @@ pub(crate) fn status(args: &StatusArgs, terminal: &Terminal) -> anyhow::Result<E
 
 async fn controllers(cluster: &Cluster) -> anyhow::Result<Vec<Pod>> {
     let pods: Api<PodObject> = Api::namespaced(cluster.client.clone(), &cluster.control_namespace);
-    let found = pods.list(&ListParams::default()).await.with_context(|| {
+    let found = pods.list(&ListParams::default()).await.map_err(plain).with_context(|| {
         format!("pods of namespace {} cannot be listed at {}", cluster.control_namespace, cluster.server)
     })?;
     Ok(found.items.iter().filter(|pod| is_controller(pod) && runs(pod)).map(name_of).collect())
@@ -97,7 +97,7 @@ async fn gateways(cluster: &Cluster) -> anyhow::Result<Vec<Pod>> {
             Ok(found.items.iter().filter(of_chart).filter(|pod| runs(pod)).map(name_of).collect())
         }
         Err(kube::Error::Api(status)) if status.code == 403 => Ok(Vec::new()),
-        Err(error) => Err(anyhow::Error::new(error).context("pods cannot be listed")),
+        Err(error) => Err(plain(error).context("pods cannot be listed")),
     }
 }
 

@@ -9,7 +9,7 @@ use sluice_tests::load::Target;
 use sluice_tests::pki::Pki;
 use sluice_tests::{Cluster, Load};
 
-use super::{canary, ingress};
+use super::{canary, ingress, observe};
 
 pub(crate) const CONTROL: &str = "istio-system";
 pub(crate) const EDGE: &str = "istio-ingress";
@@ -102,6 +102,7 @@ async fn charts_are_installed_used_upgraded_and_uninstalled() {
     canary::begin(&site).await;
     canary::finish(&site).await;
     ingress::serves(&site).await;
+    observe::shows(&site).await;
     no_rights(&cluster).await;
     upgrade(&site).await;
     uninstall(&cluster).await;

@@ -7,3 +7,4 @@ mod canary;
 mod charts;
 mod ingress;
 mod node;
+mod observe;

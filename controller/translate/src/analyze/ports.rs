@@ -12,6 +12,9 @@ use crate::protocol::Protocol;
 /// Kubernetes' own Services are nobody's mistake.
 const SYSTEM: [&str; 3] = ["kube-system", "kube-public", "kube-node-lease"];
 
+/// The gateway's own probe port, which carries no traffic.
+const PROBES: (&str, i32) = ("status-port", 15021);
+
 pub(super) fn analyze(objects: &Objects<'_>, messages: &mut Vec<Message>) {
     for service in &objects.services {
         let namespace = service.meta.namespace.as_str();
@@ -45,6 +48,9 @@ pub(super) fn analyze(objects: &Objects<'_>, messages: &mut Vec<Message>) {
 }
 
 fn says_nothing(port: &ServicePort) -> bool {
+    if (port.name.as_deref(), port.port) == (Some(PROBES.0), PROBES.1) {
+        return false;
+    }
     // By a number that is not special only what is written counts.
     let number = u16::try_from(port.port).unwrap_or_default();
     let name = port.name.as_deref().unwrap_or_default();
