@@ -68,9 +68,6 @@ class ClusterTarget(target.Target):
         for found in [*objects.base_objects(), settings]:
             self.base[identity(found)] = found
             self.api.apply(found)
-            if found["kind"] == "Namespace":  # nobody else makes it, and no pod is admitted without it
-                account = {"name": "default", "namespace": found["metadata"]["name"]}
-                self.api.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account})
         pod = self.start_controller(said["controller"])
         self.start(pod)
         self.must(self.await_until(self.ready, "the gateway was never ready"))
@@ -172,6 +169,8 @@ class ClusterTarget(target.Target):
         problems, created = [], set()
         for found in step:
             try:
+                if found["kind"] == "Pod":
+                    self.api.apply(account_of(found))
                 stored = self.api.apply(found)
             except api.Refused as refused:
                 problems.append(f"{found['kind']} {found['metadata']['name']} is refused: {refused}")
@@ -240,6 +239,12 @@ class ClusterTarget(target.Target):
 def identity(found):
     """As the controller lists it."""
     return found["kind"], found["metadata"].get("namespace", ""), found["metadata"]["name"]
+
+
+def account_of(pod):
+    """No pod is admitted without its service account, and nobody else makes any."""
+    meta = {"name": pod["spec"].get("serviceAccountName", "default"), "namespace": pod["metadata"]["namespace"]}
+    return {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta}
 
 
 def asked(url):

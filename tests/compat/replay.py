@@ -16,6 +16,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -221,6 +222,8 @@ def main():
         dump(cases, options.dump)
         return 0
     with_namespace = not options.no_netns and enter_network_namespace()
+    # Whoever is told to end ends what it has started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with open(options.intended, encoding="utf-8") as file:
         tally = Tally(options, json.load(file))
     replay(cases, options, tally, with_namespace)
