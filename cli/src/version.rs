@@ -1,5 +1,6 @@
 //! `sluice version`.
 
+use crds::ObjectKind;
 use serde::Serialize;
 
 use crate::args::{Output, VersionArgs};
@@ -12,22 +13,29 @@ struct Version {
     /// Operating system and processor.
     platform: String,
     /// API groups and versions that are read.
-    apis: &'static [&'static str],
+    apis: Vec<String>,
 }
 
-const APIS: &[&str] = &[
-    "networking.istio.io/v1",
-    "networking.istio.io/v1beta1",
-    "networking.istio.io/v1alpha3",
-    "discovery.k8s.io/v1",
-    "v1",
-];
+/// Every group and version of the kinds that are understood, once.
+fn apis() -> Vec<String> {
+    let mut apis = Vec::new();
+    for kind in ObjectKind::ALL {
+        for version in kind.versions() {
+            let api =
+                if kind.group().is_empty() { (*version).to_owned() } else { format!("{}/{version}", kind.group()) };
+            if !apis.contains(&api) {
+                apis.push(api);
+            }
+        }
+    }
+    apis
+}
 
 pub(crate) fn version(args: &VersionArgs, terminal: &Terminal) -> anyhow::Result<()> {
     let version = Version {
         version: env!("CARGO_PKG_VERSION"),
         platform: format!("{}/{}", std::env::consts::OS, std::env::consts::ARCH),
-        apis: APIS,
+        apis: apis(),
     };
     match args.output {
         Output::Text => terminal.print(&format!("sluice {} ({})", version.version, version.platform)),

@@ -135,7 +135,7 @@ pub(crate) struct StatusArgs {
 const PROXY_CONFIG_EXAMPLES: &str = "\
 Examples:
   sluice proxy-config listener edge-7d9f-x2x4z.istio-ingress
-  sluice proxy-config route edge-7d9f-x2x4z -n istio-ingress --name http.8080
+  sluice proxy-config route deployment/edge -n istio-ingress --name http.8080
   sluice proxy-config endpoint edge-7d9f-x2x4z.istio-ingress --cluster 'outbound|80||web.shop.svc.cluster.local'
   sluice proxy-config log edge-7d9f-x2x4z.istio-ingress --level debug
   sluice proxy-config all edge-7d9f-x2x4z.istio-ingress -o json > dump.json
@@ -237,7 +237,7 @@ pub(crate) enum ProxyConfigCommand {
 /// Which gateway is asked, or which dump read.
 #[derive(Args, Debug)]
 pub(crate) struct PodArgs {
-    /// The gateway's pod
+    /// The gateway's pod, or any pod of what is named as TYPE/NAME, such as deployment/edge
     #[arg(value_name = "POD[.NAMESPACE]", required_unless_present = "file")]
     pub(crate) pod: Option<String>,
 

@@ -5,6 +5,7 @@ mod connect;
 mod forward;
 mod http;
 mod objects;
+mod target;
 
 pub(crate) use connect::{Cluster, plain, status_of};
 #[cfg(test)]

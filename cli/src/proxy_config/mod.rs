@@ -91,7 +91,7 @@ fn dump_of(of: &PodArgs) -> anyhow::Result<Dump> {
 async fn reach(of: &PodArgs) -> anyhow::Result<(Cluster, Pod)> {
     let cluster = Cluster::connect(&of.connect).await?;
     let text = of.pod.as_deref().context("which gateway? Name its pod")?;
-    let pod = Pod::parse(text, of.namespace.as_deref(), &cluster.namespace);
+    let pod = cluster.pod(text, of.namespace.as_deref()).await?;
     Ok((cluster, pod))
 }
 

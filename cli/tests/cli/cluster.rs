@@ -134,6 +134,18 @@ async fn a_cluster_is_asked() {
     let (_, err, code) = admin.ask(&["proxy-config", "listener", "edge-0.edge"]).await;
     assert_eq!(code, 2);
     assert!(err.contains("port 15000 of pod edge-0.edge cannot be reached"), "{err}");
+    // By what it belongs to.
+    let (_, err, _) = admin.ask(&["proxy-config", "listener", "svc/edge.edge"]).await;
+    assert!(err.contains("port 15000 of pod edge-0.edge cannot be reached"), "{err}");
+    for (words, why) in [
+        ("deployment/gone", "deployments.apps \"gone\" not found"),
+        ("svc/web", "svc/web has no pod in namespace shop"),
+        ("gateway/web", "is no type that has pods"),
+    ] {
+        let (_, err, code) = admin.ask(&["proxy-config", "listener", words, "-n", "shop"]).await;
+        assert_eq!(code, 2);
+        assert!(err.contains(why) && !err.contains("Status {"), "{err}");
+    }
 }
 
 async fn analyzed(admin: &Asking) {

@@ -1,6 +1,6 @@
 //! IST0145: Gateways of one workload that claim the same host on the same port.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crds::{Gateway, ObjectKind, Server};
 
@@ -9,65 +9,67 @@ use super::code::CONFLICTING_GATEWAYS;
 use super::objects::{Objects, named, written};
 use crate::world::Typed;
 
-/// A server, and which of its Gateway's it is.
-type Claim<'a> = (Typed<'a, Gateway>, usize, &'a Server);
+/// A server that has a host, and which of its Gateway's it is.
+struct Claim<'a> {
+    gateway: Typed<'a, Gateway>,
+    index: usize,
+    server: &'a Server,
+    port: i64,
+    /// Before the slash of the host: whose VirtualServices may bind to it.
+    namespace: &'a str,
+}
 
 pub(super) fn analyze(objects: &Objects<'_>, messages: &mut Vec<Message>) {
-    let everything = BTreeMap::new();
-    // Only those of one port can meet.
-    let mut by_port: BTreeMap<i64, Vec<Claim<'_>>> = BTreeMap::new();
+    // Only those of one port and host can meet. A wildcard beside a name of its own is how defaults are written, and no
+    // conflict.
+    let mut places: BTreeMap<(i64, String), Vec<Claim<'_>>> = BTreeMap::new();
     for gateway in &objects.gateways {
         for (index, server) in gateway.spec.servers.iter().enumerate() {
-            if let Some(port) = &server.port {
-                by_port.entry(port.number).or_default().push((*gateway, index, server));
+            let Some(port) = server.port.as_ref().map(|port| port.number) else { continue };
+            for host in &server.hosts {
+                let (namespace, host) = host.split_once('/').unwrap_or(("*", host));
+                let claim = Claim { gateway: *gateway, index, server, port, namespace };
+                places.entry((port, host.to_ascii_lowercase())).or_default().push(claim);
             }
         }
     }
-    for (port, servers) in by_port {
-        for (gateway, index, server) in &servers {
-            let selector = gateway.spec.selector.as_ref().unwrap_or(&everything);
-            let others: Vec<String> = servers
-                .iter()
-                .filter(|(other, _, it)| {
-                    other.meta != gateway.meta
-                        && meet(selector, other.spec.selector.as_ref().unwrap_or(&everything))
-                        && server.bind == it.bind
-                        && overlap(server, it)
-                })
-                .map(|(other, ..)| named(other.meta))
-                .collect();
+    // One message for each server, whatever number of hosts it shares.
+    let mut conflicts: BTreeMap<(String, usize), (&Claim<'_>, BTreeSet<String>)> = BTreeMap::new();
+    for claims in places.values().filter(|claims| claims.len() > 1) {
+        for claim in claims {
+            let others = claims.iter().filter(|other| meet(claim, other)).map(|other| named(other.gateway.meta));
+            let others: BTreeSet<String> = others.collect();
             if !others.is_empty() {
-                let text = format!(
-                    "Conflict with gateways {} (workload selector {}, port {port}, hosts {}).",
-                    others.join(","),
-                    written(selector),
-                    server.hosts.join(",")
-                );
-                let field = format!("spec.servers[{index}].hosts");
-                messages.push(Message::new(CONFLICTING_GATEWAYS, gateway.key(ObjectKind::Gateway), field, text));
+                let place = (named(claim.gateway.meta), claim.index);
+                conflicts.entry(place).or_insert_with(|| (claim, BTreeSet::new())).1.extend(others);
             }
         }
     }
+    for (Claim { gateway, index, server, port, .. }, others) in conflicts.into_values() {
+        let others: Vec<String> = others.into_iter().collect();
+        let selector = gateway.spec.selector.as_ref().map(written).unwrap_or_default();
+        let text = format!(
+            "Conflict with gateways {} (workload selector {selector}, port {port}, hosts {}).",
+            others.join(","),
+            server.hosts.join(",")
+        );
+        let field = format!("spec.servers[{index}].hosts");
+        messages.push(Message::new(CONFLICTING_GATEWAYS, gateway.key(ObjectKind::Gateway), field, text));
+    }
+}
+
+/// Whether both are of Gateways that a workload may have together, and for VirtualServices that may bind to both.
+fn meet(a: &Claim<'_>, b: &Claim<'_>) -> bool {
+    static EVERYTHING: BTreeMap<String, String> = BTreeMap::new();
+    let (own, other) = (a.gateway.spec.selector.as_ref(), b.gateway.spec.selector.as_ref());
+    a.gateway.meta != b.gateway.meta
+        && a.server.bind == b.server.bind
+        && (a.namespace == "*" || b.namespace == "*" || a.namespace == b.namespace)
+        && together(own.unwrap_or(&EVERYTHING), other.unwrap_or(&EVERYTHING))
 }
 
 /// Whether some workload may be selected by both.
-fn meet(a: &BTreeMap<String, String>, b: &BTreeMap<String, String>) -> bool {
+fn together(a: &BTreeMap<String, String>, b: &BTreeMap<String, String>) -> bool {
     a.iter().all(|(key, value)| b.get(key).is_none_or(|other| other == value))
         && (a.keys().all(|key| b.contains_key(key)) || b.keys().all(|key| a.contains_key(key)))
-}
-
-fn overlap(a: &Server, b: &Server) -> bool {
-    a.hosts.iter().any(|a| b.hosts.iter().any(|b| same(a, b)))
-}
-
-/// A namespace before the slash narrows who may bind, and two that differ do not meet. A wildcard beside a name of its
-/// own is how defaults are written, and no conflict.
-fn same(a: &str, b: &str) -> bool {
-    let split = |host: &str| match host.split_once('/') {
-        Some((namespace, host)) => (namespace.to_owned(), host.to_ascii_lowercase()),
-        None => ("*".to_owned(), host.to_ascii_lowercase()),
-    };
-    let ((own, a), (other, b)) = (split(a), split(b));
-    let together = own == "*" || other == "*" || own == other;
-    together && a == b
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use crds::object::{Pod, core};
 use crds::{
-    AuthorizationPolicy, Body, DestinationRule, Gateway, Meta, PeerAuthentication, RequestAuthentication, ServiceEntry,
-    Sidecar, VirtualService, WorkloadEntry,
+    AuthorizationPolicy, Body, DestinationRule, Gateway, Meta, ObjectKey, ObjectKind, PeerAuthentication,
+    RequestAuthentication, ServiceEntry, Sidecar, VirtualService, WorkloadEntry,
 };
 
 use crate::hosts;
@@ -30,6 +30,11 @@ pub(super) struct Objects<'a> {
     pub(super) telemetries: Vec<Typed<'a, crds::telemetry::Telemetry>>,
     pub(super) services: Vec<Typed<'a, core::ServiceSpec>>,
     pub(super) pods: Vec<Typed<'a, Pod>>,
+    /// Places in `service_entries`, by host in lower case.
+    entries_by_host: BTreeMap<String, Vec<usize>>,
+    wildcard_entries: Vec<(String, usize)>,
+    /// Hosts of the DestinationRules that have a subset of a name.
+    subsets: BTreeMap<String, Vec<String>>,
 }
 
 impl<'a> Objects<'a> {
@@ -53,6 +58,9 @@ impl<'a> Objects<'a> {
             telemetries: Vec::new(),
             services: Vec::new(),
             pods: Vec::new(),
+            entries_by_host: BTreeMap::new(),
+            wildcard_entries: Vec::new(),
+            subsets: BTreeMap::new(),
         };
         for object in world.objects() {
             let meta = &object.meta;
@@ -88,7 +96,25 @@ impl<'a> Objects<'a> {
         found.telemetries.sort_by_key(Typed::age);
         found.services.sort_by_key(Typed::age);
         found.pods.sort_by_key(|pod| (&pod.meta.namespace, &pod.meta.name));
+        found.index();
         found
+    }
+
+    fn index(&mut self) {
+        for (index, entry) in self.service_entries.iter().enumerate() {
+            for host in entry.spec.hosts.iter().map(|host| host.to_ascii_lowercase()) {
+                if host.starts_with('*') {
+                    self.wildcard_entries.push((host.clone(), index));
+                }
+                self.entries_by_host.entry(host).or_default().push(index);
+            }
+        }
+        for rule in &self.destination_rules {
+            for subset in &rule.spec.subsets {
+                let host = full(&rule.spec.host, rule.meta).into_owned();
+                self.subsets.entry(subset.name.clone()).or_default().push(host);
+            }
+        }
     }
 
     /// Whether it is known which pods there are. Among files there are none, and nothing follows from that.
@@ -112,16 +138,28 @@ impl<'a> Objects<'a> {
     /// The Service that a host in full stands for.
     pub(super) fn service(&self, host: &str) -> Option<Typed<'a, core::ServiceSpec>> {
         let (name, namespace) = hosts::kubernetes_service(host)?;
-        self.services.iter().copied().find(|service| service.meta.name == name && service.meta.namespace == namespace)
+        let object = self.world.get(&ObjectKey::new(ObjectKind::Service, namespace, name))?;
+        match &object.body {
+            Body::Service(spec) => Some(Typed { meta: &object.meta, spec }),
+            _ => None,
+        }
     }
 
     /// ServiceEntries that define a host; a wildcard of theirs stands for every name below it.
     pub(super) fn entries_of(&self, host: &str) -> impl Iterator<Item = Typed<'a, ServiceEntry>> {
         let host = host.to_ascii_lowercase();
-        self.service_entries
-            .iter()
-            .copied()
-            .filter(move |entry| entry.spec.hosts.iter().any(|own| hosts::subset_of(&host, &own.to_ascii_lowercase())))
+        let exact = self.entries_by_host.get(&host).into_iter().flatten();
+        let wildcards = self.wildcard_entries.iter().filter(|(own, _)| *own != host && hosts::subset_of(&host, own));
+        let mut indexes: Vec<usize> = exact.copied().chain(wildcards.map(|(_, index)| *index)).collect();
+        indexes.sort_unstable();
+        indexes.dedup();
+        indexes.into_iter().map(|index| self.service_entries[index])
+    }
+
+    /// Whether some DestinationRule for a host in full has a subset of that name.
+    pub(super) fn has_subset(&self, host: &str, subset: &str) -> bool {
+        let named = self.subsets.get(subset).into_iter().flatten();
+        named.into_iter().any(|rule| hosts::subset_of(host, rule))
     }
 
     /// Whether a host in full is a service, or a wildcard under which there is one.

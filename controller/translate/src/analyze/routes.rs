@@ -40,16 +40,10 @@ fn judge(
         messages.push(Message::new(REFERENCE_NOT_FOUND, key.clone(), format!("{path}.host"), text));
         return;
     }
-    if let Some(subset) = destination.subset.as_deref().filter(|subset| !subset.is_empty()) {
-        let defined = objects.destination_rules.iter().any(|rule| {
-            let rule_host = full(&rule.spec.host, rule.meta);
-            crate::hosts::subset_of(&host, &rule_host) && rule.spec.subsets.iter().any(|it| it.name == subset)
-        });
-        if !defined {
-            let text =
-                format!("Referenced host+subset in destinationrule not found: \"{}+{subset}\"", destination.host);
-            messages.push(Message::new(REFERENCE_NOT_FOUND, key.clone(), format!("{path}.subset"), text));
-        }
+    let subset = destination.subset.as_deref().filter(|subset| !subset.is_empty());
+    if let Some(subset) = subset.filter(|subset| !objects.has_subset(&host, subset)) {
+        let text = format!("Referenced host+subset in destinationrule not found: \"{}+{subset}\"", destination.host);
+        messages.push(Message::new(REFERENCE_NOT_FOUND, key.clone(), format!("{path}.subset"), text));
     }
     if destination.port.is_none() {
         let of_service = objects.service(&host).map(|service| {
