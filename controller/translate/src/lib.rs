@@ -13,6 +13,7 @@ mod delegate;
 mod destination_rule;
 mod endpoints;
 mod export;
+mod few;
 mod gateway;
 mod hosts;
 mod http_route;
@@ -40,7 +41,7 @@ mod virtual_service;
 mod workload;
 mod world;
 
-pub use ingress::{IngressAddresses, ingress_addresses, ingresses};
+pub use ingress::{IngressAddresses, ingress_addresses, ingress_selector, ingresses};
 pub use report::{Level, Problem, Report, Severity};
 pub use translator::{Translator, Update};
 pub use validate::{unused, validate};

@@ -26,10 +26,10 @@ impl Step {
             self.reports_changed = true;
             self.reported.extend(old.reports.iter().chain(&new.reports).map(|report| report.object.clone()));
         }
-        for key in old.resources.keys().filter(|key| !new.resources.contains_key(*key)) {
+        for key in old.resources.keys().filter(|key| new.resources.get(key).is_none()) {
             self.removed.insert(key.clone());
         }
-        for (key, resource) in &new.resources {
+        for (key, resource) in new.resources.keys().zip(new.resources.values()) {
             if old.resources.get(key) != Some(resource) {
                 self.changed.insert(key.clone(), resource.clone());
             }

@@ -2,16 +2,18 @@
 //! do.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use crds::{Body, ObjectKey, ObjectKind};
 use ir::{ClusterName, Key, Resource, SecretName};
 
 use crate::ProxyScope;
+use crate::few::Few;
 use crate::gateway::{self, SecretUse};
 use crate::mesh::{self, Mesh};
 use crate::report::{Problem, Report};
 use crate::step::Step;
-use crate::unit::{Context, Unit, UnitId};
+use crate::unit::{Context, Needed, Unit, UnitId};
 use crate::world::{Changes, Lookup, ServersByGateway, Typed, View, World, lookups};
 use crate::{cluster, endpoints, ingress, secret, settings, virtual_service};
 
@@ -21,15 +23,15 @@ pub struct Translator {
     proxy: ProxyScope,
     mesh: Mesh,
     mesh_report: Option<Report>,
-    units: BTreeMap<UnitId, Unit>,
-    /// Who asked what.
-    askers: HashMap<Lookup, BTreeSet<UnitId>>,
+    units: BTreeMap<Arc<UnitId>, Unit>,
+    /// Who asked what. Names of units and questions are shared with the units, which are many.
+    askers: HashMap<Arc<Lookup>, Few<Arc<UnitId>>>,
     servers: ServersByGateway,
     secrets: BTreeMap<SecretName, Vec<SecretUse>>,
     /// How many units name a cluster.
     needed: BTreeMap<ClusterName, usize>,
     /// Whose reports are about an object.
-    reporters: HashMap<ObjectKey, BTreeSet<UnitId>>,
+    reporters: HashMap<ObjectKey, Few<Arc<UnitId>>>,
     started: bool,
 }
 
@@ -77,7 +79,7 @@ impl Translator {
         let everything = !self.started | self.read_mesh(world, changes, &mut step);
         self.started = true;
         if everything {
-            step.dirty.extend(self.units.keys().cloned());
+            step.dirty.extend(self.units.keys().map(|id| UnitId::clone(id)));
             step.dirty.extend([UnitId::Settings, UnitId::Gateways]);
             for kind in [ObjectKind::VirtualService, ObjectKind::Ingress] {
                 step.dirty.extend(world.keys_of(kind).cloned().map(UnitId::Group));
@@ -134,7 +136,7 @@ impl Translator {
     /// with it is told of the Gateways that name it, too (docs/semantics.md §1.8).
     #[must_use]
     pub fn reports_about(&self, object: &ObjectKey) -> Vec<Report> {
-        let units = self.reporters.get(object).into_iter().flatten().filter_map(|id| self.units.get(id));
+        let units = self.reporters.get(object).into_iter().flatten().filter_map(|id| self.units.get(&**id));
         let own = self.mesh_report.iter().chain(units.flat_map(|unit| &unit.reports));
         let own = own.filter(|report| report.object == *object).cloned();
         let mut seen = BTreeSet::new();
@@ -188,9 +190,9 @@ impl Translator {
             units.insert(&UnitId::Gateways);
         } else if has_part {
             let own = UnitId::Group(object.clone());
-            units.extend(self.units.get_key_value(&own).map(|(id, _)| id));
+            units.extend(self.units.get_key_value(&own).map(|(id, _)| &**id));
             for lookup in lookups(found).into_iter().chain([Lookup::Object(object.clone())]) {
-                units.extend(self.askers.get(&lookup).into_iter().flatten());
+                units.extend(self.askers.get(&lookup).into_iter().flatten().map(|id| &**id));
             }
         }
         units.into_iter().filter_map(|id| self.units.get(id)).flat_map(|unit| unit.resources.keys().cloned()).collect()
@@ -224,7 +226,7 @@ impl Translator {
     }
 
     fn mark(&self, lookup: &Lookup, step: &mut Step) {
-        step.dirty.extend(self.askers.get(lookup).into_iter().flatten().cloned());
+        step.dirty.extend(self.askers.get(lookup).into_iter().flatten().map(|id| UnitId::clone(id)));
     }
 
     /// Runs a unit if it is due.
@@ -236,15 +238,16 @@ impl Translator {
         let servers = std::mem::take(&mut self.servers);
         let context = Context { view: View::new(world, &servers), proxy: &self.proxy, mesh: &self.mesh };
         let mut unit = Unit::default();
+        let mut needed = Needed::new();
         let mut gateways = None;
         let mut exists = true;
         match id {
-            UnitId::Settings => unit.put([Resource::Settings(settings::translate(&self.mesh, &self.proxy))]),
+            UnitId::Settings => unit.resources.put([Resource::Settings(settings::translate(&self.mesh, &self.proxy))]),
             UnitId::Gateways => {
                 let mut made = gateway::translate(&context, &mut unit.reports);
-                unit.put(std::mem::take(&mut made.listeners).into_iter().map(Resource::Listener));
-                unit.put(std::mem::take(&mut made.tables).into_iter().map(Resource::RouteTable));
-                unit.needed = std::mem::take(&mut made.needed);
+                unit.resources.put(std::mem::take(&mut made.listeners).into_iter().map(Resource::Listener));
+                unit.resources.put(std::mem::take(&mut made.tables).into_iter().map(Resource::RouteTable));
+                needed = std::mem::take(&mut made.needed);
                 gateways = Some(made);
             }
             UnitId::Group(key) => {
@@ -253,32 +256,35 @@ impl Translator {
                     ObjectKind::Ingress => ingress::default_backend,
                     _ => virtual_service::translate,
                 };
-                let group = translate(&context, key, &mut unit.needed, &mut unit.reports);
-                unit.put(group.map(Resource::RouteGroup));
+                let group = translate(&context, key, &mut needed, &mut unit.reports);
+                unit.resources.put(group.map(Resource::RouteGroup));
             }
             UnitId::IngressHost(host) => {
                 exists = world.has(&Lookup::IngressesFor(host.clone()));
-                let group = ingress::host(&context, host, &mut unit.needed, &mut unit.reports);
-                unit.put(group.map(Resource::RouteGroup));
+                let group = ingress::host(&context, host, &mut needed, &mut unit.reports);
+                unit.resources.put(group.map(Resource::RouteGroup));
             }
             UnitId::Cluster(name) => {
                 exists = self.needed.contains_key(name);
                 let cluster = cluster::translate(&context, name, &mut unit.reports).filter(|_| exists);
-                unit.put(cluster.map(Resource::Cluster));
+                unit.resources.put(cluster.map(Resource::Cluster));
             }
             UnitId::Endpoints(name) => {
                 exists = self.needed.contains_key(name);
                 let endpoints = endpoints::translate(&context, name).filter(|_| exists);
-                unit.put(endpoints.map(Resource::Endpoints));
+                unit.resources.put(endpoints.map(Resource::Endpoints));
             }
             UnitId::Secret(name) => {
                 exists = self.secrets.contains_key(name);
                 let secret = self.secret(&context, name, &mut unit.reports).filter(|_| exists);
-                unit.put(secret);
+                unit.resources.put(secret);
             }
         }
-        unit.asked = context.view.into_asked();
+        let asked = context.view.into_asked();
+        unit.needed = needed.into_iter().collect();
+        unit.reports.shrink_to_fit();
         self.servers = servers;
+        unit.asked = asked.into_iter().map(|lookup| self.shared(lookup)).collect();
         self.keep(id, unit, exists, step);
         if let Some(made) = gateways {
             self.adopt(made, step);
@@ -313,9 +319,17 @@ impl Translator {
         }
     }
 
+    /// A question as it is known already, or a new one.
+    fn shared(&self, lookup: Lookup) -> Arc<Lookup> {
+        self.askers.get_key_value(&lookup).map_or_else(|| Arc::new(lookup), |(known, _)| Arc::clone(known))
+    }
+
     /// Puts a unit's new result in place of the old one.
     fn keep(&mut self, id: &UnitId, unit: Unit, exists: bool, step: &mut Step) {
-        let old = self.units.remove(id).unwrap_or_default();
+        let (shared, old) = match self.units.remove_entry(id) {
+            Some((shared, old)) => (shared, old),
+            None => (Arc::new(id.clone()), Unit::default()),
+        };
         for lookup in old.asked.iter().filter(|lookup| !exists || !unit.asked.contains(*lookup)) {
             if let Some(askers) = self.askers.get_mut(lookup) {
                 askers.remove(id);
@@ -325,7 +339,7 @@ impl Translator {
             }
         }
         for lookup in unit.asked.difference(&old.asked).filter(|_| exists) {
-            self.askers.entry(lookup.clone()).or_default().insert(id.clone());
+            self.askers.entry(Arc::clone(lookup)).or_default().insert(Arc::clone(&shared));
         }
         for name in unit.needed.difference(&old.needed) {
             let count = self.needed.entry(name.clone()).or_insert(0);
@@ -349,13 +363,13 @@ impl Translator {
         {
             step.reported.extend(self.secrets.get(name).into_iter().flatten().map(|one| one.gateway.clone()));
         }
-        self.list_reports(id, &old, if exists { Some(&unit) } else { None });
+        self.list_reports(&shared, &old, if exists { Some(&unit) } else { None });
         if exists {
-            self.units.insert(id.clone(), unit);
+            self.units.insert(shared, unit);
         }
     }
 
-    fn list_reports(&mut self, id: &UnitId, old: &Unit, new: Option<&Unit>) {
+    fn list_reports(&mut self, id: &Arc<UnitId>, old: &Unit, new: Option<&Unit>) {
         if new.is_some_and(|new| new.reports == old.reports) {
             return;
         }
@@ -368,7 +382,7 @@ impl Translator {
             }
         }
         for report in new.into_iter().flat_map(|new| &new.reports) {
-            self.reporters.entry(report.object.clone()).or_default().insert(id.clone());
+            self.reporters.entry(report.object.clone()).or_default().insert(Arc::clone(id));
         }
     }
 
