@@ -1,11 +1,12 @@
-//! Where Ingresses can be reached: at the addresses of the Service in front of the gateways (docs/semantics.md §17).
+//! Where Ingresses can be reached: at the addresses of the Service in front of the gateways (docs/semantics.md §17). Istio
+//! looks for it in the control plane's namespace only; gateways may be installed in any.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::pin::pin;
 use std::time::Duration;
 
-use crds::ObjectKey;
+use crds::{Body, Object, ObjectKey, ObjectKind};
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::{Node, Pod, Service};
 use kube::api::{Api, ListParams};
@@ -14,12 +15,14 @@ use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
-use translate::IngressAddresses;
+use translate::{IngressAddresses, World};
 
 use crate::fleet::Fleet;
 
 /// How often nodes are looked at where there is no Service.
 const NODES_EVERY: Duration = Duration::from_secs(30);
+/// How often it is asked which Service is the one.
+const SERVICES_EVERY: Duration = Duration::from_secs(5);
 
 /// One address of a load balancer.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -45,6 +48,35 @@ pub(super) fn of_service(service: &Service) -> BTreeSet<IngressAddress> {
     let balanced = balancer.and_then(|balancer| balancer.ingress.as_deref()).unwrap_or_default().iter();
     let balanced = balanced.filter_map(|one| one.ip.as_ref().or(one.hostname.as_ref()));
     external.chain(name).chain(balanced).map(|text| IngressAddress::parse(text)).collect()
+}
+
+/// The Service that stands in front of the gateways: the one that was named, else the best of those whose pods carry this
+/// label, wherever they are. Without any it is the named one, which may come.
+fn in_front_of(world: &World, named: ObjectKey, (label, value): (&str, &str)) -> ObjectKey {
+    if world.get(&named).is_some() {
+        return named;
+    }
+    let carries = |labels: &BTreeMap<String, String>| labels.get(label).is_some_and(|found| found == value);
+    let of_kind = |kind: ObjectKind| world.objects().map(|object| &**object).filter(move |it| it.key().kind == kind);
+    let gateways: Vec<&Object> = of_kind(ObjectKind::Pod).filter(|pod| carries(&pod.meta.labels)).collect();
+    let candidates = of_kind(ObjectKind::Service).filter_map(|service| {
+        let Body::Service(spec) = &service.body else { return None };
+        let selector = spec.selector.as_ref().filter(|selector| !selector.is_empty())?;
+        let chooses = |pod: &&Object| {
+            pod.meta.namespace == service.meta.namespace
+                && selector.iter().all(|(label, value)| pod.meta.labels.get(label) == Some(value))
+        };
+        // Its pods need not be there yet.
+        if !carries(selector) && !gateways.iter().any(chooses) {
+            return None;
+        }
+        let is_balanced = spec.type_.as_deref() == Some("LoadBalancer");
+        let key = service.key();
+        Some((key.name != named.name, !is_balanced, key.namespace.clone(), key.name.clone()))
+    });
+    // The name first, then an address of its own, then anything that does not change by itself.
+    let best = candidates.min();
+    best.map_or(named, |(_, _, namespace, name)| ObjectKey::new(ObjectKind::Service, &namespace, &name))
 }
 
 /// What should stand in the status of an Ingress.
@@ -109,14 +141,15 @@ impl Follower {
         loop {
             mesh.mark_unchanged();
             let Ok(world) = self.fleet.world().await else { return };
-            let whose = translate::ingress_addresses(&world, &self.control_namespace);
+            let whose = self.whose(&world);
             let changed = async {
                 loop {
-                    if mesh.changed().await.is_err() {
-                        return false;
+                    tokio::select! {
+                        () = tokio::time::sleep(SERVICES_EVERY) => {}
+                        changed = mesh.changed() => if changed.is_err() { return false },
                     }
                     let Ok(world) = self.fleet.world().await else { return false };
-                    if translate::ingress_addresses(&world, &self.control_namespace) != whose {
+                    if self.whose(&world) != whose {
                         return true;
                     }
                 }
@@ -125,6 +158,16 @@ impl Follower {
                 () = self.watch(&whose) => {}
                 goes_on = changed => if !goes_on { return },
             }
+        }
+    }
+
+    fn whose(&self, world: &World) -> IngressAddresses {
+        match translate::ingress_addresses(world, &self.control_namespace) {
+            IngressAddresses::Service(named) => {
+                let (label, value) = translate::ingress_selector(world, &self.control_namespace);
+                IngressAddresses::Service(in_front_of(world, named, (&label, &value)))
+            }
+            nodes @ IngressAddresses::NodesOf { .. } => nodes,
         }
     }
 
@@ -200,6 +243,59 @@ mod tests {
             {"hostname": "lb.test"}, {"ip": "192.0.2.9", "ipMode": "VIP"}, {"ip": "192.0.2.1", "ipMode": "VIP"}]}});
         assert!(is_current(Some(&stored), &addresses));
         assert!(!is_current(None, &addresses) && is_current(None, &BTreeSet::new()));
+    }
+
+    fn world(yaml: &str) -> World {
+        let changes = crds::yaml::read(yaml).into_iter().map(|document| match document.outcome {
+            crds::yaml::Outcome::Object(object) => translate::Change::Upsert(std::sync::Arc::new(object)),
+            other => panic!("{other:?}"),
+        });
+        World::default().apply(changes.collect()).0
+    }
+
+    fn service(name: &str, namespace: &str, spec: &str) -> String {
+        format!(
+            "---\napiVersion: v1\nkind: Service\nmetadata: {{name: {name}, namespace: {namespace}}}\nspec: {spec}\n"
+        )
+    }
+
+    #[test]
+    fn the_service_of_the_gateways_is_found_wherever_it_is() {
+        let named = ObjectKey::new(ObjectKind::Service, "control", "istio-ingressgateway");
+        let found = |yaml: &str| {
+            let key = in_front_of(&world(yaml), named.clone(), ("istio", "ingressgateway"));
+            format!("{}/{}", key.namespace, key.name)
+        };
+        let ports = "ports: [{port: 80}]";
+        let others = [
+            service("web", "a", &format!("{{selector: {{app: web}}, {ports}}}")),
+            service("external", "a", "{type: ExternalName, externalName: lb.test}"),
+            service("everything", "a", &format!("{{{ports}}}")),
+        ]
+        .concat();
+        assert_eq!(found(&others), "control/istio-ingressgateway", "it may come");
+        // By its pods, which have more labels than it asks for.
+        let pod = "---\napiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: b, labels: {istio: ingressgateway, app: edge}}\n\
+                   spec: {containers: []}\n";
+        let by_pods = [
+            &others,
+            pod,
+            &service("inside", "b", &format!("{{selector: {{app: edge}}, {ports}}}")),
+            // Of the same name, elsewhere.
+            &service("elsewhere", "a", &format!("{{selector: {{app: edge}}, type: LoadBalancer, {ports}}}")),
+        ]
+        .map(String::from)
+        .concat();
+        assert_eq!(found(&by_pods), "b/inside");
+        // By the label itself, though no pod runs; what has an address of its own goes first.
+        let balanced = format!("{{type: LoadBalancer, selector: {{istio: ingressgateway}}, {ports}}}");
+        let by_label = format!("{by_pods}{}", service("edge", "c", &balanced));
+        assert_eq!(found(&by_label), "c/edge");
+        // Then the usual name, and before all that the usual place.
+        let by_name = format!("{by_label}{}", service("istio-ingressgateway", "d", &balanced));
+        assert_eq!(found(&by_name), "d/istio-ingressgateway");
+        let in_place = format!("{by_name}{}", service("istio-ingressgateway", "control", &format!("{{{ports}}}")));
+        assert_eq!(found(&in_place), "control/istio-ingressgateway");
     }
 
     #[test]

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use crds::yaml::{Outcome, read};
 use crds::{ObjectKey, ObjectKind};
-use translate::{Change, Changes, IngressAddresses, ProxyScope, Translator, World, ingress_addresses, ingresses};
+use translate::{
+    Change, Changes, IngressAddresses, ProxyScope, Translator, World, ingress_addresses, ingress_selector, ingresses,
+};
 
 const OBJECTS: &str = "
 apiVersion: networking.k8s.io/v1
@@ -71,6 +73,8 @@ fn addresses_are_those_of_the_ingress_service_or_of_nodes() {
     assert_eq!(ingress_addresses(&world("ingressService: \"\""), "control"), nodes("ingressgateway"));
     let both = "{ingressService: \"\", ingressSelector: edge}";
     assert_eq!(ingress_addresses(&world(both), "control"), nodes("edge"));
+    let selector = |mesh: &str| ingress_selector(&world(mesh), "control").1;
+    assert_eq!((selector("").as_str(), selector("ingressService: edge").as_str()), ("ingressgateway", "edge"));
 }
 
 #[test]

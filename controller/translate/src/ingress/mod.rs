@@ -19,5 +19,5 @@ pub(crate) use default_backend::translate as default_backend;
 pub(crate) use host::translate as host;
 pub(crate) use place::rule_hosts;
 pub(crate) use servers::{IngressServers, same_servers, translate as servers};
-pub use status::{IngressAddresses, ingress_addresses, ingresses};
+pub use status::{IngressAddresses, ingress_addresses, ingress_selector, ingresses};
 pub(crate) use validate::validate;

@@ -49,6 +49,14 @@ pub fn ingress_addresses(world: &World, control_namespace: &str) -> IngressAddre
     }
 }
 
+/// The label, with its value, of the pods that serve our Ingresses.
+#[must_use]
+pub fn ingress_selector(world: &World, control_namespace: &str) -> (String, String) {
+    let mesh = config(world, control_namespace);
+    let (label, value) = place::selector(&mesh);
+    (label.to_owned(), value.to_owned())
+}
+
 /// The mesh's settings; the defaults where they cannot be read, which is reported elsewhere.
 fn config(world: &World, control_namespace: &str) -> MeshConfig {
     let proxy = ProxyScope { control_namespace: control_namespace.to_owned(), ..ProxyScope::default() };
