@@ -283,8 +283,13 @@ impl<O: Objects, A: StatusApi> StatusWriter<O, A> {
     fn plan(&mut self, object: &ObjectStatus, ours: &BTreeSet<ObjectKey>, now: Instant) -> Option<Write> {
         let key = &object.key;
         let present = self.memory.present(key, &object.revision);
-        for fact in self.told.news(object, present.status.as_deref()) {
-            self.events.tell(object, fact);
+        if key.kind != ObjectKind::Ingress || ours.contains(key) {
+            for fact in self.told.news(object, present.status.as_deref()) {
+                self.events.tell(object, fact);
+            }
+        } else {
+            // Somebody else's, who does not want to hear of us.
+            self.told.forget(key);
         }
         let kind = (key.kind, object.revision.api_version.clone());
         if self.closed.get(&kind).is_some_and(|until| now < *until) {
