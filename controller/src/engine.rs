@@ -160,8 +160,7 @@ struct Outgoing {
 
 impl Outgoing {
     fn take(&mut self, update: Update, sent: &mut HashMap<Key, Arc<str>>) {
-        for resource in &update.changed {
-            let encoded = ir::codec::encode(resource);
+        for encoded in update.encoded {
             let before = sent.insert(encoded.key.clone(), Arc::clone(&encoded.version));
             if before.as_ref() != Some(&encoded.version) {
                 self.removed.remove(&encoded.key);

@@ -88,9 +88,9 @@ fn changes(before: &Inventory, after: &Inventory) -> Vec<OfGateway> {
     all.extend(gone);
     let mut gateways = Vec::new();
     for Workload { scope, pods } in all {
-        let before = inventory::translate(&old, &scope);
-        let after = inventory::translate(&new, &scope);
-        let changes = compare::compare(before.resources(), after.resources());
+        let before: Vec<_> = inventory::translate(&old, &scope).resources().collect();
+        let after: Vec<_> = inventory::translate(&new, &scope).resources().collect();
+        let changes = compare::compare(before.iter(), after.iter());
         if !changes.is_empty() {
             gateways.push(OfGateway { gateway: scope.name, namespace: scope.namespace, pods, changes });
         }

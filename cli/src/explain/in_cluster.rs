@@ -21,7 +21,7 @@ pub(super) fn configured(args: &ExplainArgs, question: &Question) -> anyhow::Res
     let world = inventory.world();
     let workload = choose(inventory.workloads(), args, question, &world)?;
     let translator = inventory::translate(&world, &workload.scope);
-    let changed = translator.resources().map(ir::codec::encode).collect();
+    let changed = translator.resources().map(|resource| ir::codec::encode(&resource)).collect();
     let delta = ir::Delta { changed, removed: Vec::new() };
     Ok(Configured {
         step: Step { delta, event: Event::default() },
@@ -57,8 +57,8 @@ fn choose(
             let translator = inventory::translate(world, &workload.scope);
             let port = translator.listening_port(world, question.port);
             translator.resources().any(|resource| match resource {
-                ir::Resource::Listener(listener) => match &listener.bind {
-                    ir::Bind::Port(bound) => *bound == port,
+                ir::Resource::Listener(listener) => match listener.bind {
+                    ir::Bind::Port(bound) => bound == port,
                     ir::Bind::Address(address) => address.port() == port,
                     ir::Bind::Unix(_) => false,
                 },

@@ -96,8 +96,7 @@ impl Serving {
 
     /// Takes in what a translation changed, for the objects that caused it.
     pub(crate) fn take(&mut self, update: Update, objects: &BTreeSet<ObjectKey>, noticed: Instant) {
-        for resource in &update.changed {
-            let encoded = ir::codec::encode(resource);
+        for encoded in update.encoded {
             self.pending.removed.remove(&encoded.key);
             self.pending.changed.insert(encoded.key.clone(), encoded);
         }
@@ -111,7 +110,7 @@ impl Serving {
 
     /// After a reset the whole state is in `update`: what is not in it any more is removed.
     pub(crate) fn retain_only(&mut self, update: &Update) {
-        let now: BTreeSet<Key> = update.changed.iter().map(ir::Resource::key).collect();
+        let now: BTreeSet<&Key> = update.encoded.iter().map(|one| &one.key).collect();
         for (key, _) in self.scope.versions() {
             if !now.contains(&key) {
                 self.pending.removed.insert(key);

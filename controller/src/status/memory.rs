@@ -63,7 +63,8 @@ impl Memory {
                 None => {}
             }
         }
-        Present { version: revision.resource_version.clone(), status: revision.status.clone() }
+        let status = revision.status.as_ref().map(|text| Arc::new(text.value()));
+        Present { version: revision.resource_version.clone(), status }
     }
 
     /// Whether exactly this was written last, and what stands there is what was kept of it.
@@ -151,7 +152,7 @@ mod tests {
             resource_version: version.to_owned(),
             api_version: "networking.istio.io/v1".to_owned(),
             noticed: Instant::now(),
-            status: status.map(Arc::new),
+            status: status.map(crate::source::kube::StatusText::from),
         }
     }
 

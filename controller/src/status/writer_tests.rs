@@ -2,13 +2,16 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use k8s_openapi::api::core::v1::ObjectReference;
 use prometheus::Registry;
 use serde_json::json;
+use tokio::sync::mpsc;
 use translate::Problem;
 
 use super::*;
-use crate::source::kube::Revision;
+use crate::source::kube::{Revision, StatusText};
 use crate::status::conditions::tests::{object, report};
+use crate::status::events::Fact;
 
 /// Objects as a fleet knows them, and the API server that stores them.
 #[derive(Default)]
@@ -62,7 +65,7 @@ impl World {
 
     fn status(&self, key: &ObjectKey) -> Value {
         let status = self.with(|state| state.objects[key].revision.status.clone());
-        status.map(|status| (*status).clone()).unwrap_or_default()
+        status.map(|status| status.value()).unwrap_or_default()
     }
 
     fn condition(&self, key: &ObjectKey, kind: &str) -> String {
@@ -74,7 +77,11 @@ impl World {
 }
 
 fn revised(revision: &Revision, version: &str, status: Option<Value>) -> Arc<Revision> {
-    Arc::new(Revision { resource_version: version.to_owned(), status: status.map(Arc::new), ..revision.clone() })
+    Arc::new(Revision {
+        resource_version: version.to_owned(),
+        status: status.map(StatusText::from),
+        ..revision.clone()
+    })
 }
 
 impl Objects for Arc<World> {
@@ -111,7 +118,7 @@ impl StatusApi for World {
             state.writes.push((target.key.name.clone(), patch.clone()));
             state.version += 1;
             let version = format!("{}", 100 + state.version);
-            let mut status = known.revision.status.as_deref().cloned().unwrap_or(json!({}));
+            let mut status = known.revision.status.as_ref().map_or(json!({}), StatusText::value);
             merge_patch(&mut status, patch);
             if let Some(field) = state.prunes {
                 status.as_object_mut().map(|status| status.remove(field));
@@ -149,6 +156,7 @@ struct Running {
     world: Arc<World>,
     leadership: Leadership,
     addresses: watch::Sender<Option<BTreeSet<IngressAddress>>>,
+    told: mpsc::Receiver<(ObjectReference, Fact)>,
     stop: CancellationToken,
 }
 
@@ -171,17 +179,14 @@ fn start(options: StatusOptions) -> Running {
     let metrics = StatusMetrics::register(&Registry::new()).unwrap();
     let world = Arc::new(World::default());
     let leadership = Leadership::fixed(true);
-    let (events, kept) = Events::channel(metrics.clone());
+    let (events, told) = Events::channel(metrics.clone());
     let (addresses, seen) = watch::channel(None);
     let stop = CancellationToken::new();
     let writer =
         StatusWriter::new(Arc::clone(&world), Arc::clone(&world), leadership.clone(), events, seen, options, metrics);
     let ended = stop.clone();
-    tokio::spawn(async move {
-        let _kept = kept;
-        writer.run(ended).await;
-    });
-    Running { world, leadership, addresses, stop }
+    tokio::spawn(writer.run(ended));
+    Running { world, leadership, addresses, told, stop }
 }
 
 async fn until(what: &str, reached: impl Fn() -> bool) {
@@ -357,4 +362,32 @@ async fn ingresses_get_the_addresses_of_the_gateway() {
     running.addresses.send_replace(Some(BTreeSet::new()));
     until("none", || world.status(&ours) == json!({"loadBalancer": {}})).await;
     assert_eq!(world.status(&theirs), Value::Null);
+}
+
+#[tokio::test]
+async fn nothing_is_told_of_ingresses_that_others_serve() {
+    let mut running = start(options());
+    let world = Arc::clone(&running.world);
+    let [ours, theirs] = ["ours", "theirs"].map(|name| ObjectKey::new(ObjectKind::Ingress, "shop", name));
+    world.with(|state| state.ours.insert(ours.clone()));
+    let breaks = |status: &mut ObjectStatus| {
+        status.among = vec![report("spec.tls[0]", Problem::UnknownGateway { gateway: "g".to_owned() })];
+    };
+    world.put_key(&theirs, breaks);
+    world.put_key(&ours, breaks);
+    let told = async |running: &mut Running| {
+        let (regarding, fact) = running.told.recv().await.unwrap();
+        format!("{} {}", regarding.name.unwrap(), fact.reason)
+    };
+    assert_eq!(told(&mut running).await, "ours UnknownGateway");
+    // Given away, it is no longer ours to talk about; back again, it is news.
+    world.with(|state| state.ours.clear());
+    world.put_key(&ours, breaks);
+    a_moment().await;
+    assert!(running.told.try_recv().is_err());
+    world.with(|state| state.ours.insert(ours.clone()));
+    world.put_key(&ours, breaks);
+    assert_eq!(told(&mut running).await, "ours UnknownGateway");
+    a_moment().await;
+    assert!(running.told.try_recv().is_err());
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crds::ObjectKey;
-use ir::{Key, Resource};
+use ir::{Encoded, Key, Resource};
 
 use crate::translator::Update;
 use crate::unit::{Unit, UnitId};
@@ -12,7 +12,7 @@ use crate::unit::{Unit, UnitId};
 #[derive(Default)]
 pub(crate) struct Step {
     pub(crate) dirty: BTreeSet<UnitId>,
-    pub(crate) changed: BTreeMap<Key, Resource>,
+    pub(crate) changed: BTreeMap<Key, (Resource, Encoded)>,
     pub(crate) removed: BTreeSet<Key>,
     pub(crate) units_run: usize,
     pub(crate) reports_changed: bool,
@@ -26,12 +26,12 @@ impl Step {
             self.reports_changed = true;
             self.reported.extend(old.reports.iter().chain(&new.reports).map(|report| report.object.clone()));
         }
-        for key in old.resources.keys().filter(|key| new.resources.get(key).is_none()) {
+        for key in old.resources.keys().filter(|key| new.resources.version(key).is_none()) {
             self.removed.insert(key.clone());
         }
-        for (key, resource) in new.resources.keys().zip(new.resources.values()) {
-            if old.resources.get(key) != Some(resource) {
-                self.changed.insert(key.clone(), resource.clone());
+        for (encoded, resource) in new.resources.fresh() {
+            if old.resources.version(&encoded.key) != Some(&*encoded.version) {
+                self.changed.insert(encoded.key.clone(), (resource.clone(), encoded.clone()));
             }
         }
     }
@@ -39,6 +39,7 @@ impl Step {
     pub(crate) fn finish(self) -> Update {
         let Self { dirty: _, changed, removed, units_run, reports_changed, reported } = self;
         let removed = removed.into_iter().filter(|key| !changed.contains_key(key)).collect();
-        Update { changed: changed.into_values().collect(), removed, units_run, reports_changed, reported }
+        let (changed, encoded) = changed.into_values().unzip();
+        Update { changed, encoded, removed, units_run, reports_changed, reported }
     }
 }

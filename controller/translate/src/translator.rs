@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crds::{Body, ObjectKey, ObjectKind};
-use ir::{ClusterName, Key, Resource, SecretName};
+use ir::{ClusterName, Encoded, Key, Resource, SecretName};
 
 use crate::ProxyScope;
 use crate::few::Few;
@@ -14,7 +14,7 @@ use crate::mesh::{self, Mesh};
 use crate::report::{Problem, Report};
 use crate::step::Step;
 use crate::unit::{Context, Needed, Unit, UnitId};
-use crate::world::{Changes, Lookup, ServersByGateway, Typed, View, World, lookups};
+use crate::world::{Changes, Lookup, Mark, ServersByGateway, Typed, View, World, lookups};
 use crate::{cluster, endpoints, ingress, secret, settings, virtual_service};
 
 /// What one proxy is told, kept up to date.
@@ -24,8 +24,8 @@ pub struct Translator {
     mesh: Mesh,
     mesh_report: Option<Report>,
     units: BTreeMap<Arc<UnitId>, Unit>,
-    /// Who asked what. Names of units and questions are shared with the units, which are many.
-    askers: HashMap<Arc<Lookup>, Few<Arc<UnitId>>>,
+    /// Who asked what. Names of units are shared with the units, which are many.
+    askers: HashMap<Mark, Few<Arc<UnitId>>>,
     servers: ServersByGateway,
     secrets: BTreeMap<SecretName, Vec<SecretUse>>,
     /// How many units name a cluster.
@@ -39,6 +39,8 @@ pub struct Translator {
 #[derive(Clone, Debug, Default)]
 pub struct Update {
     pub changed: Vec<Resource>,
+    /// The same, as it is sent.
+    pub encoded: Vec<Encoded>,
     pub removed: Vec<Key>,
     /// How many translations were run.
     pub units_run: usize,
@@ -109,8 +111,8 @@ impl Translator {
         step.finish()
     }
 
-    /// Everything the proxy is told now.
-    pub fn resources(&self) -> impl Iterator<Item = &Resource> {
+    /// Everything the proxy is told now, read back from how it is told.
+    pub fn resources(&self) -> impl Iterator<Item = Resource> {
         self.units.values().flat_map(|unit| unit.resources.values())
     }
 
@@ -192,7 +194,7 @@ impl Translator {
             let own = UnitId::Group(object.clone());
             units.extend(self.units.get_key_value(&own).map(|(id, _)| &**id));
             for lookup in lookups(found).into_iter().chain([Lookup::Object(object.clone())]) {
-                units.extend(self.askers.get(&lookup).into_iter().flatten().map(|id| &**id));
+                units.extend(self.askers.get(&lookup.mark()).into_iter().flatten().map(|id| &**id));
             }
         }
         units.into_iter().filter_map(|id| self.units.get(id)).flat_map(|unit| unit.resources.keys().cloned()).collect()
@@ -226,7 +228,7 @@ impl Translator {
     }
 
     fn mark(&self, lookup: &Lookup, step: &mut Step) {
-        step.dirty.extend(self.askers.get(lookup).into_iter().flatten().map(|id| UnitId::clone(id)));
+        step.dirty.extend(self.askers.get(&lookup.mark()).into_iter().flatten().map(|id| UnitId::clone(id)));
     }
 
     /// Runs a unit if it is due.
@@ -284,7 +286,7 @@ impl Translator {
         unit.needed = needed.into_iter().collect();
         unit.reports.shrink_to_fit();
         self.servers = servers;
-        unit.asked = asked.into_iter().map(|lookup| self.shared(lookup)).collect();
+        unit.asked = asked.iter().map(Lookup::mark).collect();
         self.keep(id, unit, exists, step);
         if let Some(made) = gateways {
             self.adopt(made, step);
@@ -297,7 +299,7 @@ impl Translator {
         let namespace = &self.proxy.namespace;
         let last = || {
             let unit = self.units.get(&UnitId::Secret(name.clone()))?;
-            unit.resources.values().next().cloned()
+            unit.resources.values().next()
         };
         let Some(data) = context.view.secret(namespace, object) else {
             for SecretUse { gateway, field } in self.secrets.get(name).into_iter().flatten() {
@@ -319,13 +321,8 @@ impl Translator {
         }
     }
 
-    /// A question as it is known already, or a new one.
-    fn shared(&self, lookup: Lookup) -> Arc<Lookup> {
-        self.askers.get_key_value(&lookup).map_or_else(|| Arc::new(lookup), |(known, _)| Arc::clone(known))
-    }
-
     /// Puts a unit's new result in place of the old one.
-    fn keep(&mut self, id: &UnitId, unit: Unit, exists: bool, step: &mut Step) {
+    fn keep(&mut self, id: &UnitId, mut unit: Unit, exists: bool, step: &mut Step) {
         let (shared, old) = match self.units.remove_entry(id) {
             Some((shared, old)) => (shared, old),
             None => (Arc::new(id.clone()), Unit::default()),
@@ -339,7 +336,7 @@ impl Translator {
             }
         }
         for lookup in unit.asked.difference(&old.asked).filter(|_| exists) {
-            self.askers.entry(Arc::clone(lookup)).or_default().insert(Arc::clone(&shared));
+            self.askers.entry(*lookup).or_default().insert(Arc::clone(&shared));
         }
         for name in unit.needed.difference(&old.needed) {
             let count = self.needed.entry(name.clone()).or_insert(0);
@@ -364,6 +361,7 @@ impl Translator {
             step.reported.extend(self.secrets.get(name).into_iter().flatten().map(|one| one.gateway.clone()));
         }
         self.list_reports(&shared, &old, if exists { Some(&unit) } else { None });
+        unit.resources.settle();
         if exists {
             self.units.insert(shared, unit);
         }

@@ -1,16 +1,15 @@
 //! The pieces a proxy's configuration is translated in. Each is run again alone, when an answer it got has changed.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use crds::ObjectKey;
-use ir::{ClusterName, Key, Resource, SecretName};
+use ir::{ClusterName, Encoded, Key, Resource, SecretName};
 
 use crate::ProxyScope;
 use crate::few::Few;
 use crate::mesh::Mesh;
 use crate::report::Report;
-use crate::world::{Lookup, View};
+use crate::world::{Mark, View};
 
 /// Names a piece.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,36 +39,56 @@ pub(crate) type Needed = BTreeSet<ClusterName>;
 /// A translation's last result.
 #[derive(Debug, Default)]
 pub(crate) struct Unit {
-    /// Shared with the list of who asked what.
-    pub(crate) asked: Few<Arc<Lookup>>,
+    /// Marks of what it asked.
+    pub(crate) asked: Few<Mark>,
     pub(crate) resources: Resources,
     pub(crate) needed: Few<ClusterName>,
     pub(crate) reports: Vec<Report>,
 }
 
-/// Most units make one resource, or none; a list of pointers, sorted by key.
+/// What a unit made. Kept as it is sent, which takes a fraction of what the values take, and is shared with whoever sends
+/// it; the values are there only until they were compared with those before.
 #[derive(Debug, Default)]
-pub(crate) struct Resources(Vec<(Key, Box<Resource>)>);
+pub(crate) struct Resources {
+    /// Sorted by key.
+    encoded: Vec<Encoded>,
+    fresh: Vec<Resource>,
+}
 
 impl Resources {
     pub(crate) fn put(&mut self, resources: impl IntoIterator<Item = Resource>) {
-        let resources: BTreeMap<Key, Resource> =
-            resources.into_iter().map(|resource| (resource.key(), resource)).collect();
-        self.0.extend(resources.into_iter().map(|(key, resource)| (key, Box::new(resource))));
-        self.0.sort_by(|(a, _), (b, _)| a.cmp(b));
-        self.0.shrink_to_fit();
+        let resources: BTreeMap<Key, Resource> = std::mem::take(&mut self.fresh)
+            .into_iter()
+            .chain(resources)
+            .map(|resource| (resource.key(), resource))
+            .collect();
+        self.fresh = resources.into_values().collect();
+        self.encoded = self.fresh.iter().map(ir::codec::encode).collect();
+        self.encoded.shrink_to_fit();
     }
 
-    pub(crate) fn get(&self, key: &Key) -> Option<&Resource> {
-        let at = self.0.binary_search_by(|(own, _)| own.cmp(key)).ok()?;
-        Some(&self.0[at].1)
+    /// The version of a resource, if it is among them.
+    pub(crate) fn version(&self, key: &Key) -> Option<&str> {
+        let at = self.encoded.binary_search_by(|own| own.key.cmp(key)).ok()?;
+        Some(&self.encoded[at].version)
     }
 
     pub(crate) fn keys(&self) -> impl Iterator<Item = &Key> {
-        self.0.iter().map(|(key, _)| key)
+        self.encoded.iter().map(|encoded| &encoded.key)
     }
 
-    pub(crate) fn values(&self) -> impl Iterator<Item = &Resource> {
-        self.0.iter().map(|(_, resource)| &**resource)
+    /// As values, read back.
+    pub(crate) fn values(&self) -> impl Iterator<Item = Resource> {
+        self.encoded.iter().map(|encoded| ir::codec::decode(encoded).expect("what was written here can be read"))
+    }
+
+    /// Each with its value; only before [`Resources::settle`].
+    pub(crate) fn fresh(&self) -> impl Iterator<Item = (&Encoded, &Resource)> {
+        self.encoded.iter().zip(&self.fresh)
+    }
+
+    /// The values are not needed any more.
+    pub(crate) fn settle(&mut self) {
+        self.fresh = Vec::new();
     }
 }

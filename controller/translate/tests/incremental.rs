@@ -350,7 +350,7 @@ fn change(edit: Edit) -> Option<Change> {
 
 /// Resources by name and all reports, as text.
 fn state(translator: &Translator) -> (BTreeMap<Key, Resource>, BTreeSet<String>) {
-    let resources = translator.resources().map(|resource| (resource.key(), resource.clone())).collect();
+    let resources = translator.resources().map(|resource| (resource.key(), resource)).collect();
     (resources, translator.reports().map(ToString::to_string).collect())
 }
 

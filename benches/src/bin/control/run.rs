@@ -19,6 +19,9 @@ use super::table::Line;
 /// Longer than a change may ever take; reported as an error.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+const HASH: &str = "5d4c7b9f6d";
+const LABELS: [(&str, &str); 2] = [("edge", "shops"), ("pod-template-hash", HASH)];
+
 const GATEWAY: &str = "
 apiVersion: networking.istio.io/v1
 kind: Gateway
@@ -44,7 +47,7 @@ pub(super) async fn with_services(services: usize, args: &Args) -> anyhow::Resul
             let mesh = &mesh;
             async move {
                 let address = format!("10.200.{}.{}", index / 250, index % 250 + 1);
-                mesh.pod_in(&mesh.namespace, &pod(index), "edge", &[("edge", "shops")], &address).await;
+                mesh.pod_in(&mesh.namespace, &pod(index), "edge", &LABELS, &address).await;
             }
         })
         .await;
@@ -57,8 +60,9 @@ pub(super) async fn with_services(services: usize, args: &Args) -> anyhow::Resul
     Ok(())
 }
 
+/// Replicas of one Deployment, as its controller would call them.
 fn pod(index: usize) -> String {
-    format!("edge-{index}")
+    format!("edge-{HASH}-{index}")
 }
 
 struct Cell<'a> {

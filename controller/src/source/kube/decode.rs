@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::kinds::tells_status;
 use super::watched::Watched;
-use super::{ObjectEvent, Revision};
+use super::{ObjectEvent, Revision, StatusText};
 
 /// What to tell about a version of an object.
 pub(super) fn event<S>(kind: ObjectKind, api_version: &str, watched: Watched<S>, noticed: Instant) -> ObjectEvent {
@@ -27,7 +27,7 @@ pub(super) fn event<S>(kind: ObjectKind, api_version: &str, watched: Watched<S>,
         resource_version: resource_version.unwrap_or_default(),
         api_version: api_version.to_owned(),
         noticed,
-        status: status.map(Arc::new),
+        status: status.map(StatusText::from),
     };
     // A bug in reading one object must not end the watch of all the others.
     let errors = match catch_unwind(AssertUnwindSafe(|| decode_as(kind, Value::Object(fields)))) {
@@ -58,7 +58,7 @@ mod tests {
         assert_eq!(object.key().to_string(), "Gateway shop/edge");
         assert_eq!((revision.generation, revision.resource_version.as_str(), revision.uid.as_str()), (2, "12", "u"));
         assert_eq!(revision.api_version, "networking.istio.io/v1beta1");
-        assert_eq!(*revision.status.unwrap(), json!({"conditions": [{"type": "Programmed"}]}));
+        assert_eq!(revision.status.unwrap().value(), json!({"conditions": [{"type": "Programmed"}]}));
     }
 
     #[test]

@@ -42,7 +42,7 @@ use kinds::{Plan, plan};
 use pending::Pending;
 use watched::{Labels, Pods, Slim, Whole};
 
-pub use batch::{KubeBatch, ObjectEvent, Revision, SecretRef};
+pub use batch::{KubeBatch, ObjectEvent, Revision, SecretRef, StatusText};
 pub use kinds::plural;
 pub use options::KubeOptions;
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher as _};
 
 use crds::{Body, Object, ObjectKey, ObjectKind};
 
@@ -80,6 +81,19 @@ pub(crate) enum Lookup {
     PodAt(String),
     /// Not in the world but made from it: what became of a Gateway's servers.
     Servers(GatewayName),
+}
+
+/// Stands for a question where only sameness matters: there are a hundred thousand of them, and their text would take most
+/// of the memory. Two questions with one mark cost a translation that was not necessary, and nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Mark(u64);
+
+impl Lookup {
+    pub(crate) fn mark(&self) -> Mark {
+        let mut hasher = DefaultHasher::new();
+        self.hash(&mut hasher);
+        Mark(hasher.finish())
+    }
 }
 
 /// The questions whose answers this object is part of.

@@ -73,21 +73,26 @@ async fn weights_written_back_in_any_version_reach_the_proxy() {
     for (version, canary) in [("v1", 5), ("v1beta1", 10), ("v1alpha3", 50)] {
         let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("networking.istio.io", version, "VirtualService"));
         let api: Api<DynamicObject> = Api::namespaced_with(plane.admin(), namespace, &kind);
-        let read = api.get("web").await.unwrap();
-        assert_eq!(read.types.as_ref().unwrap().api_version, format!("networking.istio.io/{version}"));
-        let mut object = read.clone();
-        // Argo Rollouts writes weights of 64 bits, Flagger whole routes with headers and retries it may have been given.
-        object.data["spec"]["http"][0]["route"][0]["weight"] = json!(100 - canary);
-        object.data["spec"]["http"][0]["route"][1]["weight"] = json!(canary);
-        if version == "v1beta1" {
-            object.data["spec"]["http"][0]["retries"] = json!({"attempts": 3, "perTryTimeout": "1s", "retryOn": "5xx"});
-            object
-                .metadata
-                .annotations
-                .get_or_insert_default()
-                .insert("kustomize.toolkit.fluxcd.io/reconcile".into(), "disabled".into());
-        }
-        api.replace("web", &PostParams::default(), &object).await.unwrap();
+        let read = loop {
+            let read = api.get("web").await.unwrap();
+            assert_eq!(read.types.as_ref().unwrap().api_version, format!("networking.istio.io/{version}"));
+            let mut object = read.clone();
+            // Argo Rollouts writes weights of 64 bits, Flagger whole routes with headers and retries it may have been given.
+            object.data["spec"]["http"][0]["route"][0]["weight"] = json!(100 - canary);
+            object.data["spec"]["http"][0]["route"][1]["weight"] = json!(canary);
+            if version == "v1beta1" {
+                let retries = json!({"attempts": 3, "perTryTimeout": "1s", "retryOn": "5xx"});
+                object.data["spec"]["http"][0]["retries"] = retries;
+                let annotations = object.metadata.annotations.get_or_insert_default();
+                annotations.insert("kustomize.toolkit.fluxcd.io/reconcile".into(), "disabled".into());
+            }
+            match api.replace("web", &PostParams::default(), &object).await {
+                Ok(_) => break read,
+                // Status was written in between; tools try again, too.
+                Err(kube::Error::Api(status)) if status.code == 409 => {}
+                Err(error) => panic!("{error}"),
+            }
+        };
         proxy.until("the new weights", |resources| weights(resources) == [100 - canary, canary]).await;
         // Whoever read before somebody else wrote is told so, and nothing is lost.
         let late = api.replace("web", &PostParams::default(), &read).await.unwrap_err();
