@@ -95,6 +95,8 @@ with() {
     good "the controller holds its Lease" may $controller update leases.coordination.k8s.io/sluice-leader --namespace $control
     bad "the controller takes other Leases" may $controller update leases.coordination.k8s.io/other --namespace $control
     bad "the controller holds Leases elsewhere" may $controller update leases.coordination.k8s.io --namespace default
+    good "the controller reads its own ClusterRole" may $controller get clusterroles.rbac.authorization.k8s.io/sluice-controller-$control
+    bad "the controller reads other roles" may $controller get clusterroles.rbac.authorization.k8s.io/cluster-admin
     good "the controller patches its webhook" may $controller patch validatingwebhookconfigurations.admissionregistration.k8s.io/sluice-controller-$control
     bad "the controller patches other webhooks" may $controller patch validatingwebhookconfigurations.admissionregistration.k8s.io/other
     for verb in get list watch create; do

@@ -45,6 +45,10 @@ pub(crate) struct Run {
     /// DNS names by which proxies and the API server call the controller.
     #[arg(long, env = "SLUICE_DISCOVERY_NAMES", value_delimiter = ',')]
     pub(crate) discovery_names: Vec<String>,
+    /// The ClusterRole that owns what the controller makes for itself, so that it goes with the installation; nothing is
+    /// owned without it.
+    #[arg(long, env = "SLUICE_OWNER")]
+    pub(crate) owner: Option<String>,
     /// The ValidatingWebhookConfiguration whose certificate authority is kept current; none without it.
     #[arg(long, env = "SLUICE_WEBHOOK_NAME")]
     pub(crate) webhook_name: Option<String>,
@@ -101,6 +105,7 @@ impl Run {
             cluster,
             trust_domain,
             discovery_names,
+            owner,
             webhook_name,
             discovery_listen,
             webhook_listen,
@@ -130,6 +135,7 @@ impl Run {
             replicas: None,
             cluster,
             trust_domain: trust_domain.filter(|name| !name.is_empty()),
+            owner: owner.filter(|name| !name.is_empty()),
             webhook: webhook_name.filter(|name| !name.is_empty()),
             addresses: Addresses {
                 discovery: discovery_listen,

@@ -18,6 +18,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use crate::owner::Owner;
 use elector::{Elector, Move, Term};
 
 /// The longest that one request about the lease may take.
@@ -39,6 +40,8 @@ pub struct Options {
     pub renew_deadline: Duration,
     /// Time between two renewals, and between two looks at somebody else's lease.
     pub retry_period: Duration,
+    /// Owns the Lease.
+    pub owner: Option<Owner>,
 }
 
 impl Default for Options {
@@ -50,6 +53,7 @@ impl Default for Options {
             lease_duration: Duration::from_secs(12),
             renew_deadline: Duration::from_secs(8),
             retry_period: Duration::from_secs(2),
+            owner: None,
         }
     }
 }
@@ -139,6 +143,7 @@ pub fn start(client: kube::Client, options: Options, stop: CancellationToken) ->
     let election = Election {
         leases: Api::namespaced(client, &options.namespace),
         elector: Elector::new(options.clone()),
+        adopts: options.owner.clone(),
         options,
         known: None,
         leadership: leadership.clone(),
@@ -155,6 +160,8 @@ struct Election {
     known: Option<Lease>,
     leadership: Leadership,
     troubled: bool,
+    /// Has not yet made a Lease that it found its own.
+    adopts: Option<Owner>,
 }
 
 /// Why an attempt came to nothing.
@@ -215,7 +222,7 @@ impl Election {
         let lease = match self.known.take() {
             Some(lease) => lease,
             None => match answered(self.leases.get_opt(&self.options.name)).await? {
-                Some(lease) => lease,
+                Some(lease) => self.adopt(lease).await,
                 None => self.create().await?,
             },
         };
@@ -232,9 +239,24 @@ impl Election {
 
     /// Makes an empty one, for whoever is fastest to take.
     async fn create(&self) -> Result<Lease, Failure> {
-        let metadata = ObjectMeta { name: Some(self.options.name.clone()), ..ObjectMeta::default() };
+        let owner_references = self.options.owner.as_ref().map(|owner| vec![owner.reference()]);
+        let metadata = ObjectMeta { name: Some(self.options.name.clone()), owner_references, ..ObjectMeta::default() };
         let lease = Lease { metadata, spec: Some(LeaseSpec::default()) };
         answered(self.leases.create(&PostParams::default(), &lease)).await
+    }
+
+    /// Apart from the choice of a leader, which must not depend on it: clusters may forbid to change owners.
+    async fn adopt(&mut self, lease: Lease) -> Lease {
+        let Some(owner) = self.adopts.take() else { return lease };
+        match answered(owner.adopt(&self.leases, lease.clone())).await {
+            Ok(adopted) => return adopted,
+            // It was renewed meanwhile.
+            Err(Failure::Conflict) => self.adopts = Some(owner),
+            Err(failure) => {
+                warn!(%failure, lease = %self.options.name, "the Lease gets no owner; it will outlive the controller");
+            }
+        }
+        lease
     }
 
     async fn put(&mut self, found: Lease, spec: LeaseSpec) -> Result<(), Failure> {

@@ -2,7 +2,6 @@
 //! nothing about what objects mean, which is `translate`'s, and nothing about traffic, which is the proxy's.
 
 pub mod admin;
-pub mod logging;
 mod app;
 pub mod ca;
 pub mod cluster;
@@ -11,12 +10,14 @@ pub mod discovery;
 mod engine;
 mod event;
 pub mod fleet;
-pub mod leader;
 pub mod identity;
+pub mod leader;
+pub mod logging;
+pub mod owner;
 pub mod replicas;
 mod routes;
-pub mod source;
 pub mod serving;
+pub mod source;
 pub mod status;
 mod store;
 pub mod telemetry;

@@ -158,6 +158,9 @@ yes
 {{- if .Values.webhook.enabled }}
 {{- $entries = append $entries (dict "name" "SLUICE_WEBHOOK_NAME" "value" (include "sluice-controller.clusterName" .)) }}
 {{- end }}
+{{- if .Values.rbac.create }}
+{{- $entries = append $entries (dict "name" "SLUICE_OWNER" "value" (include "sluice-controller.clusterName" .)) }}
+{{- end }}
 {{- with .Values.trustDomain }}
 {{- $entries = append $entries (dict "name" "SLUICE_TRUST_DOMAIN" "value" .) }}
 {{- end }}

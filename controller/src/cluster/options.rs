@@ -24,6 +24,8 @@ pub struct ClusterOptions {
     pub trust_domain: Option<String>,
     /// DNS names by which proxies and the API server call the controller.
     pub names: Vec<String>,
+    /// The ClusterRole that owns what the controller makes for itself; `None` = nobody does.
+    pub owner: Option<String>,
     /// The ValidatingWebhookConfiguration that calls this controller, if there is one.
     pub webhook: Option<String>,
     pub addresses: Addresses,
@@ -85,6 +87,7 @@ impl Default for ClusterOptions {
                 "istiod.istio-system.svc.cluster.local".to_owned(),
                 "sluice-controller.istio-system.svc".to_owned(),
             ],
+            owner: None,
             webhook: None,
             addresses: Addresses::default(),
             discovery: DiscoveryOptions::default(),

@@ -113,6 +113,7 @@ impl<'a> Mesh<'a> {
             namespace: self.namespace.clone(),
             replica: replica.to_owned(),
             names: vec![NAME.to_owned(), "localhost".to_owned()],
+            owner: Some(format!("{CONTROLLER}-{}", self.namespace)),
             addresses: Addresses::free(),
             drain_delay: std::time::Duration::ZERO,
             ..ClusterOptions::default()

@@ -15,12 +15,16 @@ use kube::api::PostParams;
 use tracing::{info, warn};
 
 use super::bundle::{BundleError, CaFile, CaFiles, KeyCertBundle};
+use crate::owner::{Owner, has_written};
 
 pub use follow::{Rotation, follow};
 pub use publish::{PublishOptions, publish_roots};
 
 /// The type of the Secret that Istio makes for itself.
 const SELF_SIGNED_TYPE: &str = "istio.io/ca-root";
+
+/// Who writes, in the fields' ownership; tells what was made here from what Istio made under the same names.
+const FIELD_MANAGER: &str = "sluice-ca";
 
 /// Which Secrets hold the authority.
 #[derive(Clone, Debug)]
@@ -33,6 +37,8 @@ pub struct StoreOptions {
     pub plugged_in: String,
     /// The authority that is made where there is none.
     pub self_signed: String,
+    /// Owns what is made here; never what is plugged in.
+    pub owner: Option<Owner>,
 }
 
 impl StoreOptions {
@@ -44,6 +50,7 @@ impl StoreOptions {
             trust_domain: trust_domain.into(),
             plugged_in: "cacerts".into(),
             self_signed: "istio-ca-secret".into(),
+            owner: None,
         }
     }
 }
@@ -93,11 +100,16 @@ impl SecretStore {
         let name = &self.options.self_signed;
         for _ in 0..5 {
             if let Some(secret) = self.read(name).await? {
-                return self.bundle(name, &secret, now);
+                let bundle = self.bundle(name, &secret, now)?;
+                if self.adopt(secret).await {
+                    return Ok(bundle);
+                }
+                continue;
             }
             let (bundle, files) =
                 KeyCertBundle::self_signed(&self.options.trust_domain, now).map_err(StoreError::Make)?;
-            match self.secrets().create(&PostParams::default(), &secret(name, files)).await {
+            let params = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
+            match self.secrets().create(&params, &self.secret(name, files)).await {
                 Ok(_) => {
                     info!(
                         secret = format!("{}/{name}", self.options.namespace),
@@ -116,6 +128,23 @@ impl SecretStore {
         Err(StoreError::Unsettled { namespace: self.options.namespace.clone(), name: name.clone() })
     }
 
+    /// What an installation before made here belongs to this one from now on. False if it is gone: it went with that one.
+    async fn adopt(&self, secret: Secret) -> bool {
+        let Some(owner) = &self.options.owner else { return true };
+        if !has_written(FIELD_MANAGER, &secret.metadata) {
+            return true;
+        }
+        match owner.adopt(&self.secrets(), secret).await {
+            Ok(_) => true,
+            Err(kube::Error::Api(status)) if status.is_not_found() => false,
+            Err(error) => {
+                let secret = &self.options.self_signed;
+                warn!(%error, secret, "the certificate authority's Secret gets no owner; it will outlive the controller");
+                true
+            }
+        }
+    }
+
     async fn read(&self, name: &str) -> Result<Option<Secret>, StoreError> {
         let (namespace, name_) = (&self.options.namespace, name);
         self.secrets().get_opt(name).await.map_err(|source| StoreError::Read {
@@ -132,6 +161,23 @@ impl SecretStore {
             source,
         })
     }
+
+    fn secret(&self, name: &str, files: CaFiles) -> Secret {
+        let CaFiles { ca_cert, ca_key, root_cert, cert_chain } = files;
+        let data = [
+            (CaFile::CaCert, ca_cert),
+            (CaFile::CaKey, ca_key),
+            (CaFile::RootCert, root_cert),
+            (CaFile::CertChain, cert_chain),
+        ];
+        let owner_references = self.options.owner.as_ref().map(|owner| vec![owner.reference()]);
+        Secret {
+            metadata: ObjectMeta { name: Some(name.to_owned()), owner_references, ..ObjectMeta::default() },
+            type_: Some(SELF_SIGNED_TYPE.into()),
+            data: Some(data.into_iter().map(|(file, bytes)| (file.name().to_owned(), ByteString(bytes))).collect()),
+            ..Secret::default()
+        }
+    }
 }
 
 fn files(secret: &Secret) -> CaFiles {
@@ -143,21 +189,5 @@ fn files(secret: &Secret) -> CaFiles {
         ca_key: get(CaFile::CaKey),
         root_cert: get(CaFile::RootCert),
         cert_chain: get(CaFile::CertChain),
-    }
-}
-
-fn secret(name: &str, files: CaFiles) -> Secret {
-    let CaFiles { ca_cert, ca_key, root_cert, cert_chain } = files;
-    let data = [
-        (CaFile::CaCert, ca_cert),
-        (CaFile::CaKey, ca_key),
-        (CaFile::RootCert, root_cert),
-        (CaFile::CertChain, cert_chain),
-    ];
-    Secret {
-        metadata: ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() },
-        type_: Some(SELF_SIGNED_TYPE.into()),
-        data: Some(data.into_iter().map(|(file, bytes)| (file.name().to_owned(), ByteString(bytes))).collect()),
-        ..Secret::default()
     }
 }

@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::ca::Authority;
+use crate::owner::{Owner, has_written};
 use desired::{Desired, Outcome};
 
 /// Where the roots are published.
@@ -33,6 +34,8 @@ pub struct PublishOptions {
     pub ignored: BTreeSet<String>,
     /// Who writes, in the fields' ownership.
     pub field_manager: String,
+    /// Owns what is published here, also what was before it did.
+    pub owner: Option<Owner>,
     pub concurrent_writes: usize,
 }
 
@@ -43,7 +46,8 @@ impl Default for PublishOptions {
             config_map: "istio-ca-root-cert".into(),
             key: "root-cert.pem".into(),
             ignored: ignored.map(String::from).into(),
-            field_manager: "sluice-ca".into(),
+            field_manager: super::FIELD_MANAGER.into(),
+            owner: None,
             concurrent_writes: 8,
         }
     }
@@ -91,7 +95,7 @@ pub async fn publish_roots(
                 None => return,
             },
             event = maps.next() => match event {
-                Some(Ok(event)) => seen_map(&mut desired, &options.key, event),
+                Some(Ok(event)) => seen_map(&mut desired, &options, event),
                 Some(Err(error)) => debug!(%error, "root certificates in namespaces cannot be watched"),
                 None => return,
             },
@@ -117,12 +121,17 @@ fn seen_namespace(desired: &mut Desired, event: Event<PartialObjectMeta<Namespac
     }
 }
 
-fn seen_map(desired: &mut Desired, key: &str, event: Event<ConfigMap>) {
+fn seen_map(desired: &mut Desired, options: &PublishOptions, event: Event<ConfigMap>) {
     match event {
         Event::Apply(map) | Event::InitApply(map) => {
-            let content = map.data.as_ref().and_then(|data| data.get(key)).map_or("", String::as_str);
+            let content = map.data.as_ref().and_then(|data| data.get(&options.key)).map_or("", String::as_str);
+            // One that Istio published stays Istio's.
+            let lacks_owner = options
+                .owner
+                .as_ref()
+                .is_some_and(|owner| !owner.owns(&map.metadata) && has_written(&options.field_manager, &map.metadata));
             if let Some(namespace) = map.metadata.namespace {
-                desired.held(namespace, content);
+                desired.held(namespace, content, lacks_owner);
             }
         }
         Event::Delete(map) => {
@@ -164,15 +173,30 @@ async fn write(
 
 async fn write_one(client: &kube::Client, options: &PublishOptions, namespace: &str, roots: &str) -> Outcome {
     let api = Api::<ConfigMap>::namespaced(client.clone(), namespace);
-    let map = json!({
+    let mut map = json!({
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {"name": options.config_map, "labels": {"istio.io/config": "true"}},
         "data": {&options.key: roots},
     });
-    let params = PatchParams::apply(&options.field_manager).force();
-    match api.patch(&options.config_map, &params, &Patch::Apply(&map)).await {
-        Ok(_) => Outcome::Written,
+    let mut manager = options.field_manager.clone();
+    if let Some(owner) = &options.owner {
+        map["metadata"]["ownerReferences"] = json!([owner.reference()]);
+        // Who applies takes back what it has applied before. An owner that is another writer leaves other owners alone.
+        manager = format!("{manager}/{}", owner.uid());
+    }
+    let params = PatchParams::apply(&manager).force();
+    let applied = match api.patch(&options.config_map, &params, &Patch::Apply(&map)).await {
+        // Clusters may allow owners to be changed by those only who may also delete. The roots matter more.
+        Err(kube::Error::Api(status)) if options.owner.is_some() && status.is_forbidden() && !is_ending(&status) => {
+            let roots = json!({"data": {&options.key: roots}});
+            let params = PatchParams { field_manager: Some(manager), ..PatchParams::default() };
+            api.patch(&options.config_map, &params, &Patch::Merge(&roots)).await.map(|_| Outcome::OwnerRefused)
+        }
+        other => other.map(|_| Outcome::Written),
+    };
+    match applied {
+        Ok(outcome) => outcome,
         Err(kube::Error::Api(status)) if status.is_not_found() || is_ending(&status) => Outcome::NamespaceEnds,
         Err(error) => {
             warn!(namespace, %error, "root certificates cannot be published in a namespace; tried again later");

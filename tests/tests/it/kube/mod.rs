@@ -16,4 +16,5 @@ mod same;
 mod source;
 mod status;
 mod tools;
+mod uninstall;
 mod webhook;

@@ -1,9 +1,13 @@
 //! Which namespaces should hold the roots and which do: what to write next, and when. Writes nothing itself; the clock is
-//! passed in.
+//! passed in. Content is compared by its certificates: two control planes that publish the same roots, each with its own
+//! comments and order, have nothing to correct in each other.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::{Duration, Instant};
+
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
 
 /// A namespace that is written again within this time of the last write has somebody else at work in it.
 const CALM: Duration = Duration::from_secs(10 * 60);
@@ -16,7 +20,9 @@ pub(super) struct Desired {
     content: u64,
     /// True for those that are being deleted.
     namespaces: BTreeMap<String, bool>,
-    held: HashMap<String, u64>,
+    held: HashMap<String, Held>,
+    /// Whether those without the owner they should have are written for that alone.
+    insists_on_owner: bool,
     attempts: HashMap<String, Attempts>,
     /// Names in a list that is not complete yet.
     listing: [Option<BTreeSet<String>>; 2],
@@ -25,6 +31,12 @@ pub(super) struct Desired {
 
 const NAMESPACES: usize = 0;
 const HELD: usize = 1;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Held {
+    content: u64,
+    lacks_owner: bool,
+}
 
 #[derive(Debug)]
 struct Attempts {
@@ -36,6 +48,8 @@ struct Attempts {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     Written,
+    /// Written, but it may not be given an owner.
+    OwnerRefused,
     /// Nothing can be written there any more.
     NamespaceEnds,
     Failed,
@@ -48,6 +62,7 @@ impl Desired {
             content: 0,
             namespaces: BTreeMap::new(),
             held: HashMap::new(),
+            insists_on_owner: true,
             attempts: HashMap::new(),
             listing: [None, None],
             is_known: [false, false],
@@ -55,7 +70,7 @@ impl Desired {
     }
 
     pub(super) fn set_content(&mut self, content: &str) {
-        self.content = hash(content);
+        self.content = mark(content);
     }
 
     pub(super) fn namespace(&mut self, name: String, is_ending: bool) {
@@ -73,11 +88,11 @@ impl Desired {
         self.attempts.remove(name);
     }
 
-    pub(super) fn held(&mut self, namespace: String, content: &str) {
+    pub(super) fn held(&mut self, namespace: String, content: &str, lacks_owner: bool) {
         if let Some(seen) = &mut self.listing[HELD] {
             seen.insert(namespace.clone());
         }
-        self.held.insert(namespace, hash(content));
+        self.held.insert(namespace, Held { content: mark(content), lacks_owner });
     }
 
     pub(super) fn held_gone(&mut self, namespace: &str) {
@@ -120,7 +135,10 @@ impl Desired {
     pub(super) fn written(&mut self, namespace: &str, content: &str, outcome: &Outcome, now: Instant) {
         match outcome {
             // The watch will say the same, later.
-            Outcome::Written => drop(self.held.insert(namespace.to_owned(), hash(content))),
+            Outcome::Written | Outcome::OwnerRefused => {
+                self.insists_on_owner &= *outcome == Outcome::Written;
+                self.held.insert(namespace.to_owned(), Held { content: mark(content), lacks_owner: false });
+            }
             Outcome::NamespaceEnds => {
                 if let Some(is_ending) = self.namespaces.get_mut(namespace) {
                     *is_ending = true;
@@ -138,7 +156,10 @@ impl Desired {
 
     fn differing(&self) -> impl Iterator<Item = &String> {
         let is_known = self.is_known == [true, true];
-        let differs = |name: &str| self.held.get(name) != Some(&self.content);
+        let differs = |name: &str| {
+            let differs = |held: &Held| held.content != self.content || held.lacks_owner && self.insists_on_owner;
+            self.held.get(name).is_none_or(differs)
+        };
         self.namespaces
             .iter()
             .filter(move |(name, is_ending)| is_known && !**is_ending && differs(name))
@@ -157,9 +178,15 @@ impl Desired {
     }
 }
 
-fn hash(content: &str) -> u64 {
+/// The same for the same certificates. What is not certificates through and through differs from everything else.
+fn mark(content: &str) -> u64 {
+    let certificates: Result<BTreeSet<_>, _> =
+        CertificateDer::pem_slice_iter(content.as_bytes()).map(|one| one.map(|one| one.to_vec())).collect();
     let mut hasher = DefaultHasher::new();
-    content.hash(&mut hasher);
+    match certificates {
+        Ok(certificates) if !certificates.is_empty() => certificates.hash(&mut hasher),
+        Ok(_) | Err(_) => content.hash(&mut hasher),
+    }
     hasher.finish()
 }
 
@@ -174,7 +201,7 @@ mod tests {
         namespaces.iter().for_each(|name| desired.namespace((*name).into(), false));
         desired.namespaces_complete();
         desired.held_begin();
-        held.iter().for_each(|(name, content)| desired.held((*name).into(), content));
+        held.iter().for_each(|(name, content)| desired.held((*name).into(), content, false));
         desired.held_complete();
         desired
     }
@@ -204,7 +231,7 @@ mod tests {
         let now = Instant::now();
         assert!(desired.due(now).is_empty());
         desired.held_gone("a");
-        desired.held("b".into(), "edited");
+        desired.held("b".into(), "edited", false);
         assert_eq!(desired.due(now), ["a", "b"]);
         desired.written("a", "roots", &Outcome::Written, now);
         desired.written("b", "roots", &Outcome::Written, now);
@@ -212,6 +239,39 @@ mod tests {
         assert_eq!(desired.next(), None);
         desired.set_content("new roots");
         assert_eq!(desired.due(now + Duration::from_secs(1)), ["a", "b"]);
+    }
+
+    #[test]
+    fn the_same_certificates_are_the_same_content() {
+        let pem = || rcgen::generate_simple_self_signed(["root.test".to_owned()]).unwrap().cert.pem();
+        let (one, two) = (pem(), pem());
+        let mut desired = known(&["a", "b", "c", "d"], &[]);
+        desired.set_content(&format!("{one}{two}"));
+        desired.held(
+            "a".into(),
+            &format!("# the new one\r\n{}\n# the old one\n{one}{one}", two.replace('\n', "\r\n")),
+            false,
+        );
+        desired.held("b".into(), &one, false);
+        desired.held("c".into(), &format!("{one}{two}-----BEGIN CERTIFICATE-----\nAAAA"), false);
+        desired.held("d".into(), "# nothing", false);
+        assert_eq!(desired.due(Instant::now()), ["b", "c", "d"]);
+    }
+
+    #[test]
+    fn those_without_their_owner_are_written_until_that_is_refused() {
+        let mut desired = known(&["a", "b"], &[("a", "roots"), ("b", "roots")]);
+        desired.held("a".into(), "roots", true);
+        desired.held("b".into(), "roots", true);
+        let now = Instant::now();
+        assert_eq!(desired.due(now), ["a", "b"]);
+        desired.written("a", "roots", &Outcome::Written, now);
+        assert_eq!(desired.due(now), ["b"]);
+        desired.written("b", "roots", &Outcome::OwnerRefused, now);
+        desired.held("a".into(), "roots", true);
+        assert_eq!(desired.due(now + CALM), [""; 0], "it would be refused again");
+        desired.held("a".into(), "edited", true);
+        assert_eq!(desired.due(now + CALM), ["a"]);
     }
 
     #[test]

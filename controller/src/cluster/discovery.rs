@@ -1,0 +1,63 @@
+//! What proxies and other replicas call: discovery, certificates and questions of replicas, on one port over TLS.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::error;
+
+use super::authority::Trust;
+use super::shared::Shared;
+use super::{ClusterOptions, StartError};
+use crate::ca::CertificateService;
+use crate::discovery::{DiscoveryOptions, DiscoveryServer};
+use crate::fleet::{Fleet, FleetMetrics};
+use crate::identity::{Authenticator, KubeReviewer, Options as AuthenticatorOptions};
+use crate::replicas::ReplicaService;
+use crate::serving::{Alpn, ClientCertificates, Serving, tls};
+
+/// A peer is asked for a sign of life after so long, and has so long to give one.
+const KEEPALIVE: [Duration; 2] = [Duration::from_secs(30), Duration::from_secs(10)];
+
+/// Serves until serving ends; returns where.
+pub(super) fn serve(
+    shared: &Shared,
+    trust: &Trust,
+    serving: &Arc<Serving>,
+    fleet: &Fleet,
+    metrics: FleetMetrics,
+    options: &ClusterOptions,
+) -> Result<SocketAddr, StartError> {
+    let verifier = trust.verifier();
+    let config = tls(serving, ClientCertificates::Optional(verifier.clone()), Alpn::Http2)?;
+    let incoming = shared.listen("discovery and certificates", options.addresses.discovery, config)?;
+    let bound = incoming.local_addr();
+
+    let reviewer = Arc::new(KubeReviewer::new(shared.client.clone()));
+    let authenticator = Arc::new(Authenticator::new(reviewer, verifier, AuthenticatorOptions::default()));
+    let certificates = CertificateService::new(
+        Arc::clone(&trust.authority),
+        Arc::clone(&authenticator),
+        options.certificates_per_minute,
+        trust.metrics.clone(),
+    );
+    let Shared { namespace, service_account, .. } = shared;
+    let replicas = ReplicaService::new(fleet.clone(), Arc::clone(&authenticator), namespace, service_account);
+    let settings = DiscoveryOptions { controller: shared.replica.clone(), ..options.discovery.clone() };
+    let discovery = DiscoveryServer::new(fleet.clone(), authenticator, metrics, settings, shared.serving.clone());
+
+    let [interval, timeout] = KEEPALIVE;
+    let server = tonic::transport::Server::builder()
+        .http2_keepalive_interval(Some(interval))
+        .http2_keepalive_timeout(Some(timeout))
+        .add_service(certificates.into_server())
+        .add_service(replicas)
+        .add_service(discovery);
+    let ended = shared.serving.clone();
+    shared.tasks.spawn(async move {
+        if let Err(error) = server.serve_with_incoming_shutdown(incoming, ended.cancelled_owned()).await {
+            error!(%error, "serving discovery ended");
+        }
+    });
+    Ok(bound)
+}
