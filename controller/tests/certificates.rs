@@ -2,7 +2,6 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -12,9 +11,8 @@ use controller::ca::{Authority, CertificateService, KeyCertBundle, Metrics, Sign
 use controller::identity::{
     Authenticator, CertificateVerifier, Options, PodRef, Review, ReviewError, TokenReviewer, TokenUser, TrustDomains,
 };
-use controller::serving::{Alpn, ClientCertificates, Limits, Listener, Serving, tls};
+use controller::serving::{Alpn, ClientCertificates, Limits, Listener, Serving, connect, tls};
 use futures::future::BoxFuture;
-use hyper_util::rt::TokioIo;
 use prometheus::Registry;
 use rcgen::{CertificateParams, KeyPair, SanType};
 use rustls::{ClientConfig, RootCertStore};
@@ -95,26 +93,16 @@ impl Controller {
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_root_certificates(self.roots());
-        let mut config = match certificate {
+        let config = match certificate {
             Some((chain, key)) => {
                 let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
                 builder.with_client_auth_cert(chain, key).unwrap()
             }
             None => builder.with_no_client_auth(),
         };
-        config.alpn_protocols = vec![b"h2".to_vec()];
-        let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
-        let address = self.address;
-        let connect = tower::service_fn(move |_| {
-            let connector = connector.clone();
-            async move {
-                let stream = TcpStream::connect(address).await?;
-                let name = ServerName::try_from("istiod.test").unwrap();
-                Ok::<_, io::Error>(TokioIo::new(connector.connect(name, stream).await?))
-            }
-        });
+        let name = ServerName::try_from("istiod.test").unwrap();
         let endpoint = Endpoint::from_static("http://istiod.test");
-        let channel = endpoint.connect_with_connector(connect).await.map_err(|error| format!("{error:?}"))?;
+        let channel = connect(endpoint, self.address, name, config).await.map_err(|error| format!("{error:?}"))?;
         Ok(Client(IstioCertificateServiceClient::new(channel)))
     }
 

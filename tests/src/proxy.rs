@@ -3,17 +3,15 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hyper_util::rt::TokioIo;
+use controller::serving;
 use ir::{Encoded, Key};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tonic::metadata::MetadataValue;
-use tonic::transport::{Channel, Endpoint, Uri};
+use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status, Streaming};
 use wire::convert;
 use wire::discovery as message;
@@ -53,7 +51,7 @@ impl Access {
             roots.add(root.expect("a certificate")).expect("a root");
         }
         let config = rustls::ClientConfig::builder().with_root_certificates(roots);
-        let mut config = match &self.certificate {
+        let config = match &self.certificate {
             Some((chain, key)) => {
                 let chain = CertificateDer::pem_slice_iter(chain.as_bytes()).map(|one| one.expect("a certificate"));
                 let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).expect("a key");
@@ -61,19 +59,8 @@ impl Access {
             }
             None => config.with_no_client_auth(),
         };
-        config.alpn_protocols = vec![b"h2".to_vec()];
-        let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
         let name = ServerName::try_from(self.server_name.clone()).expect("a name");
-        let address = self.address;
-        let connect = tower::service_fn(move |_: Uri| {
-            let (connector, name) = (connector.clone(), name.clone());
-            async move {
-                let stream = TcpStream::connect(address).await?;
-                stream.set_nodelay(true)?;
-                Ok::<_, std::io::Error>(TokioIo::new(connector.connect(name, stream).await?))
-            }
-        });
-        Endpoint::from_static("http://controller").connect_with_connector(connect).await
+        serving::connect(Endpoint::from_static("http://controller"), self.address, name, config).await
     }
 
     /// A request with this identity's token.

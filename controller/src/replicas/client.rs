@@ -7,15 +7,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use crds::ObjectKey;
-use hyper_util::rt::TokioIo;
 use rcgen::{CertificateParams, KeyPair};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::{Channel, Endpoint, Uri};
+use tonic::transport::{Channel, Endpoint};
 use tracing::{debug, info};
 use translate::ProxyScope;
 use wire::replica as message;
@@ -26,6 +24,7 @@ use super::find::Find;
 use crate::ca::Authority;
 use crate::fleet::{Dirty, Fleet, Home};
 use crate::identity::SpiffeId;
+use crate::serving;
 
 /// How often replicas are looked for.
 const LOOK: Duration = Duration::from_secs(2);
@@ -241,25 +240,14 @@ impl One {
     }
 
     async fn connect(&self) -> Result<Channel, ConnectError> {
-        let config = Arc::new(self.config()?);
+        let config = self.config()?;
         let name = ServerName::try_from(self.access.server_name.clone())
             .map_err(|_| ConnectError::Name { name: self.access.server_name.clone() })?;
-        let address = self.address;
-        let connect = tower::service_fn(move |_: Uri| {
-            let (connector, name) = (tokio_rustls::TlsConnector::from(Arc::clone(&config)), name.clone());
-            async move {
-                let stream = TcpStream::connect(address).await?;
-                stream.set_nodelay(true)?;
-                Ok::<_, std::io::Error>(TokioIo::new(connector.connect(name, stream).await?))
-            }
-        });
-        Endpoint::from_static("http://replica")
+        let endpoint = Endpoint::from_static("http://replica")
             .connect_timeout(CONNECT)
             .http2_keep_alive_interval(Duration::from_secs(10))
-            .keep_alive_timeout(Duration::from_secs(5))
-            .connect_with_connector(connect)
-            .await
-            .map_err(ConnectError::Connect)
+            .keep_alive_timeout(Duration::from_secs(5));
+        serving::connect(endpoint, self.address, name, config).await.map_err(ConnectError::Connect)
     }
 
     /// A certificate of our own authority for each connection.
@@ -281,13 +269,11 @@ impl One {
         }
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut config = ClientConfig::builder_with_provider(provider)
+        ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&rustls::version::TLS13])
             .map_err(ConnectError::Tls)?
             .with_root_certificates(roots)
             .with_client_auth_cert(chain, key)
-            .map_err(ConnectError::Tls)?;
-        config.alpn_protocols = vec![b"h2".to_vec()];
-        Ok(config)
+            .map_err(ConnectError::Tls)
     }
 }

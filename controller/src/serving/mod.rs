@@ -3,11 +3,13 @@
 
 mod admission;
 mod certificate;
+mod client;
 mod connection;
 mod listener;
 mod tls;
 
 pub use certificate::{Serving, ServingError};
+pub use client::connect;
 pub use connection::{Connection, PeerInfo};
 pub use listener::{Incoming, Limits, Listener};
 pub use tls::{Alpn, ClientCertificates, TlsError, tls};
