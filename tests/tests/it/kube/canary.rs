@@ -14,16 +14,7 @@ use sluice_tests::{Backend, H1};
 /// Gateway, a service with two versions, and weights for them.
 fn canary(namespace: &str, v1: &Backend, v2: &Backend) -> String {
     format!(
-        "
-apiVersion: networking.istio.io/v1
-kind: Gateway
-metadata: {{name: gate, namespace: {namespace}}}
-spec:
-  selector: {{edge: {namespace}}}
-  servers:
-  - port: {{number: 8080, name: http, protocol: HTTP}}
-    hosts: ['*']
----
+        "{}---
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry
 metadata: {{name: shop, namespace: {namespace}}}
@@ -56,6 +47,7 @@ spec:
     - {{destination: {{host: shop.{namespace}.test, subset: v1}}, weight: 100}}
     - {{destination: {{host: shop.{namespace}.test, subset: v2}}, weight: 0}}
 ",
+        super::discovery::gateway(namespace),
         v1.address.port(),
         v2.address.port()
     )
@@ -122,6 +114,14 @@ async fn share_of_v2(address: SocketAddr, requests: usize) -> f64 {
     count as f64 / requests as f64
 }
 
+async fn until_it_answers(address: SocketAddr) {
+    until_within("v1 answers", Duration::from_secs(20), async || {
+        let reply = H1::connect(address).await.ok()?.get("shop.test", "/").await.ok()?;
+        (reply.status == 200).then_some(())
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn weights_move_under_load_and_nothing_fails() {
     let plane = ControlPlane::shared().await;
@@ -132,11 +132,7 @@ async fn weights_move_under_load_and_nothing_fails() {
     let running = mesh.controller().await;
     let pod = EdgePod::start(&mesh, &running, "edge-0").await;
     let address = pod.port(8080).await;
-    until_within("v1 answers", Duration::from_secs(20), async || {
-        let reply = H1::connect(address).await.ok()?.get("shop.test", "/").await.ok()?;
-        (reply.status == 200).then_some(())
-    })
-    .await;
+    until_it_answers(address).await;
     let load = Load::start(address, 8);
     for (old, new) in [(90, 10), (50, 50), (10, 90), (0, 100)] {
         let patch = weights(&mesh.namespace, old, new);
@@ -160,11 +156,7 @@ async fn a_controller_that_dies_and_comes_back_fails_nothing() {
     let running = mesh.controller().await;
     let mut pod = EdgePod::start(&mesh, &running, "edge-0").await;
     let address = pod.port(8080).await;
-    until_within("v1 answers", Duration::from_secs(20), async || {
-        let reply = H1::connect(address).await.ok()?.get("shop.test", "/").await.ok()?;
-        (reply.status == 200).then_some(())
-    })
-    .await;
+    until_it_answers(address).await;
     let load = Load::start(address, 4);
     let mut options = mesh.options("controller-1");
     // Whoever comes back finds the old address.

@@ -9,8 +9,8 @@ use sluice_tests::proxy::Proxy;
 use wire::convert;
 use wire::discovery::Node;
 
-/// A Gateway and a VirtualService that answers with this status.
-pub(super) fn objects(namespace: &str, status: u16) -> String {
+/// A Gateway for everybody's hosts, at the proxies of this namespace.
+pub(super) fn gateway(namespace: &str) -> String {
     format!(
         "
 apiVersion: networking.istio.io/v1
@@ -21,10 +21,13 @@ spec:
   servers:
   - port: {{number: 8080, name: http, protocol: HTTP}}
     hosts: ['*']
----
-{}",
-        service(namespace, status)
+"
     )
+}
+
+/// A Gateway and a VirtualService that answers with this status.
+pub(super) fn objects(namespace: &str, status: u16) -> String {
+    format!("{}---{}", gateway(namespace), service(namespace, status))
 }
 
 pub(super) fn service(namespace: &str, status: u16) -> String {
