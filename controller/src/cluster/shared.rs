@@ -1,9 +1,10 @@
 //! What every part of a controller is given: its place in the cluster, metrics, and the ways to be told to end.
 
-use kube::Client;
-use rustls::ServerConfig;
 use std::net::SocketAddr;
 use std::sync::Arc;
+
+use kube::Client;
+use rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::info;
