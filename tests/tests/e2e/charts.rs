@@ -2,11 +2,13 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::ClientConfig;
 use sluice_tests::cluster::Room;
 use sluice_tests::load::Target;
 use sluice_tests::pki::Pki;
+use sluice_tests::wait::until_within;
 use sluice_tests::{Cluster, Load};
 
 use super::{canary, ingress, observe};
@@ -90,6 +92,16 @@ async fn uninstall(cluster: &Cluster) {
     assert_eq!(cluster.kubectl(&ours).await, "");
     let ours = ["get", everywhere, "-l", "app.kubernetes.io/part-of=sluice", "-o", "name"];
     assert_eq!(cluster.kubectl(&ours).await, "");
+    // What the controller made for itself belongs to the release, and is collected a moment later.
+    for (kind, name) in
+        [("configmaps", "istio-ca-root-cert"), ("secrets", "istio-ca-secret"), ("leases", "sluice-leader")]
+    {
+        let selector = format!("--field-selector=metadata.name={name}");
+        until_within(&format!("no {name} is left"), Duration::from_secs(60), async || {
+            cluster.kubectl(&["get", kind, "-A", &selector, "-o", "name"]).await.is_empty().then_some(())
+        })
+        .await;
+    }
     let kept = cluster.kubectl(&["get", "virtualservices.networking.istio.io", "-A", "-o", "name"]).await;
     assert!(kept.contains("/web"), "the definitions stay, and with them what users wrote: {kept}");
 }

@@ -5,10 +5,11 @@ use std::time::Duration;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use k8s_openapi::api::rbac::v1::ClusterRole;
-use kube::api::{Api, DeleteParams, ObjectMeta, PostParams};
+use kube::api::{Api, DeleteParams, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::{Client, ResourceExt as _};
-use sluice_tests::kube::ControlPlane;
+use serde_json::json;
 use sluice_tests::kube::mesh::Mesh;
+use sluice_tests::kube::{ControlPlane, Setup};
 use sluice_tests::wait::until_within;
 
 const ROOTS: &str = "istio-ca-root-cert";
@@ -141,4 +142,38 @@ async fn what_istio_made_stays_istios() {
     let kept = roots.get(ROOTS).await.unwrap();
     assert_eq!((kept.data.unwrap()["root-cert.pem"].as_str(), kept.metadata.owner_references), (text.as_str(), None));
     assert_eq!(secrets.get(AUTHORITY).await.unwrap().metadata.owner_references, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_owners_may_not_be_changed_everything_else_goes_on() {
+    let strict = vec!["--enable-admission-plugins=OwnerReferencesPermissionEnforcement".to_owned()];
+    let plane = &ControlPlane::start_with(Setup { api_server: strict, ..Setup::default() }).await;
+    let mesh = Mesh::install(plane).await;
+    let control = mesh.namespace.as_str();
+    let (before, admin) = (plane.namespace().await, plane.admin());
+    let nobody = controller::cluster::ClusterOptions { owner: None, ..mesh.options("controller-0") };
+    let running = mesh.controller_with(nobody).await;
+    until_made(&admin, control, &before, [true; 4]).await;
+    let roots = running.roots_pem();
+    running.end().await;
+
+    let running = mesh.controller().await;
+    assert_eq!(running.roots_pem(), roots);
+    let leader = running.leadership().clone();
+    until_within("it leads", PATIENCE, async || leader.holds().then_some(())).await;
+    // What it makes may have an owner; what was there without one is kept right all the same.
+    let after = plane.namespace().await;
+    let owners = async |namespace: &str| {
+        let maps = Api::<ConfigMap>::namespaced(admin.clone(), namespace);
+        let map = maps.get_opt(ROOTS).await.unwrap()?;
+        (map.data.as_ref()?["root-cert.pem"] == roots).then(|| map.owner_references().len())
+    };
+    assert_eq!(until_within("roots in a new namespace", PATIENCE, async || owners(&after).await).await, 1);
+    let maps: Api<ConfigMap> = before.api();
+    let edit = json!({"data": {"root-cert.pem": "edited"}});
+    maps.patch(ROOTS, &PatchParams::default(), &Patch::Merge(&edit)).await.unwrap();
+    assert_eq!(until_within("roots are right again", PATIENCE, async || owners(&before).await).await, 0);
+    running.end().await;
+    let refused = plane.calls(&format!("system:serviceaccount:{control}:sluice-controller"));
+    assert!(refused.iter().any(|call| call.code == 403 && call.name == ROOTS), "nothing was refused");
 }
