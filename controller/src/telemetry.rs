@@ -76,7 +76,10 @@ mod tests {
         metrics.watch.errors.with_label_values(&["Gateway", "forbidden"]).inc();
         metrics.watch.objects.with_label_values(&["Pod"]).set(3);
         let text = metrics.render().unwrap();
-        assert!(text.contains(r#"sluice_controller_watch_errors_total{kind="Gateway",reason="forbidden"} 1"#), "{text}");
+        assert!(
+            text.contains(r#"sluice_controller_watch_errors_total{kind="Gateway",reason="forbidden"} 1"#),
+            "{text}"
+        );
         assert!(text.contains(r#"sluice_controller_objects{kind="Pod"} 3"#), "{text}");
         assert!(WatchMetrics::new(metrics.registry()).is_err());
     }
