@@ -13,7 +13,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 
 /// An API server that has just started takes a while, on a busy machine a long one.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Longer than a client needs to give up a connection that has died without a word.
+const PATIENCE: Duration = Duration::from_secs(150);
 
 pub(super) struct Bench {
     pub(super) source: KubeSource,
