@@ -12,8 +12,8 @@ use sluice_tests::kube::ControlPlane;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 
-/// An API server that has just started takes a while, on a busy machine a long one.
-/// Longer than a client needs to give up a connection that has died without a word.
+/// An API server that has just started takes a while, on a busy machine a long one; and this is longer than a client
+/// needs to give up a connection that has died without a word.
 const PATIENCE: Duration = Duration::from_secs(150);
 
 pub(super) struct Bench {
