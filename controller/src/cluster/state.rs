@@ -10,7 +10,7 @@ use crate::source::kube::{KubeOptions, KubeSource};
 pub(super) fn follow(shared: &Shared, home: Home, metrics: FleetMetrics) -> Result<Fleet, StartError> {
     let options = KubeOptions::new(&shared.namespace, shared.metrics.watch.clone());
     let (source, batches) = KubeSource::start(shared.client.clone(), options);
-    let fleet = Fleet::start(home, batches, metrics).map_err(StartError::Thread)?;
+    let fleet = Fleet::start(home, batches, metrics, shared.stop.clone()).map_err(StartError::Thread)?;
     shared.tasks.spawn(follow_secrets(source, fleet.clone(), shared.stop.clone()));
     Ok(fleet)
 }

@@ -19,6 +19,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crds::{Body, MeshConfig, Object, ObjectKey, ObjectKind};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info};
 use translate::{ProxyScope, World};
 
@@ -73,11 +74,17 @@ pub struct Connected {
 }
 
 impl Fleet {
-    /// Starts a fleet that follows a source. It ends when the source has ended and no handle is left.
+    /// Starts a fleet that follows a source. It ends when no handle is left. A source that ends before `stop` says so is a
+    /// failure ([`Fleet::blind`]).
     ///
     /// # Errors
     /// When no thread can be started.
-    pub fn start(home: Home, batches: mpsc::Receiver<KubeBatch>, metrics: FleetMetrics) -> std::io::Result<Self> {
+    pub fn start(
+        home: Home,
+        batches: mpsc::Receiver<KubeBatch>,
+        metrics: FleetMetrics,
+        stop: CancellationToken,
+    ) -> std::io::Result<Self> {
         let (messages, received) = mpsc::channel(QUEUE);
         let (secrets, secrets_seen) = watch::channel(BTreeSet::new());
         let (synced, synced_seen) = watch::channel(false);
@@ -86,7 +93,8 @@ impl Fleet {
         let mesh_key = ObjectKey::new(ObjectKind::ConfigMap, &home.control_namespace, "istio");
         let mesh = MeshWatch { key: mesh_key, read: None, told: mesh };
         let (blind, blind_seen) = watch::channel(false);
-        let owner = Owner { state: State::new(home), parked: Vec::new(), secrets, synced, dirty, mesh, blind, metrics };
+        let owner =
+            Owner { state: State::new(home), parked: Vec::new(), secrets, synced, dirty, mesh, blind, metrics, stop };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
         std::thread::Builder::new()
             .name("fleet".to_owned())
@@ -257,6 +265,7 @@ struct Owner {
     mesh: MeshWatch,
     blind: watch::Sender<bool>,
     metrics: FleetMetrics,
+    stop: CancellationToken,
 }
 
 /// MeshConfig for those who do not translate.
@@ -304,6 +313,7 @@ impl Owner {
                 },
                 batch = batches.recv(), if source_open => match batch {
                     Some(batch) => self.batch(batch, &mut batches),
+                    None if self.stop.is_cancelled() => source_open = false,
                     None => {
                         error!("the source of objects has ended; proxies keep what they have");
                         source_open = false;

@@ -183,8 +183,10 @@ impl Serving {
         self.pending.objects.contains(key)
     }
 
+    /// An object is gone.
     pub(crate) fn forget(&mut self, key: &ObjectKey) {
         self.marks.remove(key);
+        self.pending.objects.remove(key);
     }
 
     /// A proxy answered. Tells whether it counts from now on, and what it finished.

@@ -300,7 +300,8 @@ impl State {
         let singly = changes.clone();
         let (next, diff) = self.world.apply(changes);
         let mut about: BTreeSet<ObjectKey> = touched.clone();
-        about.extend(diff.objects().filter(|key| has_status(key.kind)).cloned());
+        // What is gone has no status, and must leave nothing behind.
+        about.extend(diff.objects().filter(|key| self.objects.get(key).is_some()).cloned());
         let moved: Vec<ObjectKey> = diff.objects().filter(|key| key.kind == ObjectKind::Pod).cloned().collect();
         let mut poisoned = Vec::new();
         for (name, serving) in &mut self.scopes {

@@ -243,6 +243,19 @@ fn a_bad_version_costs_only_itself() {
 }
 
 #[test]
+fn nothing_is_kept_of_what_is_gone() {
+    let mut bench = Bench::with_gateway(HTTP);
+    let one = bench.join("edge-0");
+    bench.answer(&one, head(&one), 1);
+    bench.apply(&virtual_service("web", 200), 1);
+    let key = ObjectKey::new(ObjectKind::VirtualService, "istio-system", "web");
+    let marked = |bench: &Bench| bench.state.scopes.values().any(|serving| serving.mark(&key).is_some());
+    assert!(marked(&bench));
+    bench.batch(vec![ObjectEvent::Deleted { key: key.clone() }], true);
+    assert!(!marked(&bench));
+}
+
+#[test]
 fn publishing_waits_for_secrets_that_were_not_looked_at() {
     let mut bench = Bench::with_gateway(HTTPS);
     let one = bench.join("edge-0");

@@ -49,7 +49,7 @@ async fn get<T: serde::de::DeserializeOwned>(client: &Client, path: &str) -> Res
 }
 
 /// Tells whenever a definition of one of Istio's kinds came, changed or went. Only a hint: without permission to see
-/// definitions, kinds that are missing are looked for now and then.
+/// definitions, kinds that are missing are looked for every [`KubeOptions::look_again`].
 pub(super) async fn follow_definitions(
     client: Client,
     options: Arc<KubeOptions>,
