@@ -21,7 +21,7 @@ pub(crate) struct Step {
 
 impl Step {
     /// Notes what a unit's new result means for the proxy and for readers of reports.
-    pub(crate) fn compare(&mut self, old: &Unit, new: &Unit) {
+    pub(crate) fn compare(&mut self, old: &Unit, new: &mut Unit) {
         if old.reports != new.reports {
             self.reports_changed = true;
             self.reported.extend(old.reports.iter().chain(&new.reports).map(|report| report.object.clone()));
@@ -29,9 +29,9 @@ impl Step {
         for key in old.resources.keys().filter(|key| new.resources.version(key).is_none()) {
             self.removed.insert(key.clone());
         }
-        for (encoded, resource) in new.resources.fresh() {
+        for (encoded, resource) in new.resources.settle() {
             if old.resources.version(&encoded.key) != Some(&*encoded.version) {
-                self.changed.insert(encoded.key.clone(), (resource.clone(), encoded.clone()));
+                self.changed.insert(encoded.key.clone(), (resource, encoded.clone()));
             }
         }
     }

@@ -354,14 +354,13 @@ impl Translator {
                 }
             }
         }
-        step.compare(&old, &unit);
+        step.compare(&old, &mut unit);
         if let UnitId::Secret(name) = id
             && old.reports != unit.reports
         {
             step.reported.extend(self.secrets.get(name).into_iter().flatten().map(|one| one.gateway.clone()));
         }
         self.list_reports(&shared, &old, if exists { Some(&unit) } else { None });
-        unit.resources.settle();
         if exists {
             self.units.insert(shared, unit);
         }

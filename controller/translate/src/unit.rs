@@ -82,13 +82,8 @@ impl Resources {
         self.encoded.iter().map(|encoded| ir::codec::decode(encoded).expect("what was written here can be read"))
     }
 
-    /// Each with its value; only before [`Resources::settle`].
-    pub(crate) fn fresh(&self) -> impl Iterator<Item = (&Encoded, &Resource)> {
-        self.encoded.iter().zip(&self.fresh)
-    }
-
-    /// The values are not needed any more.
-    pub(crate) fn settle(&mut self) {
-        self.fresh = Vec::new();
+    /// Each with its value, which is not kept any longer.
+    pub(crate) fn settle(&mut self) -> impl Iterator<Item = (&Encoded, Resource)> {
+        self.encoded.iter().zip(std::mem::take(&mut self.fresh))
     }
 }
