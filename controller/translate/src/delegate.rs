@@ -162,10 +162,10 @@ fn conflict(root: &HttpMatchRequest, own: &HttpMatchRequest) -> bool {
         (&root.query_params, &own.query_params),
     ];
     let patterns = [
-        (&root.uri, &own.uri),
-        (&root.scheme, &own.scheme),
-        (&root.method, &own.method),
-        (&root.authority, &own.authority),
+        (root.uri.as_ref(), own.uri.as_ref()),
+        (root.scheme.as_deref(), own.scheme.as_deref()),
+        (root.method.as_deref(), own.method.as_deref()),
+        (root.authority.as_deref(), own.authority.as_deref()),
     ];
     let port = |entry: &HttpMatchRequest| entry.port.filter(|port| *port != 0);
     let namespaces_differ = match &root.source_namespace {

@@ -133,11 +133,11 @@ fn forward(
         let mut at = at.item("route", index);
         let cluster = destination::cluster(context, written, namespace, port, &mut at.field("destination"));
         needed.insert(cluster.clone());
-        let authority = headers::authority(own.as_ref()).map(str::to_owned);
+        let authority = headers::authority(own.as_deref()).map(str::to_owned);
         destinations.push(Destination {
             cluster,
             weight,
-            edits: headers::merged(rule.headers.as_ref(), own.as_ref(), several),
+            edits: headers::merged(rule.headers.as_deref(), own.as_deref(), several),
             tell_original_host: authority.is_some() && !several,
             authority,
         });
@@ -145,14 +145,14 @@ fn forward(
     if destinations.is_empty() {
         return None;
     }
-    let authority = rewrite::authority(rule.rewrite.as_ref()).or_else(|| headers::authority(rule.headers.as_ref()));
+    let authority = rewrite::authority(rule.rewrite.as_deref()).or_else(|| headers::authority(rule.headers.as_deref()));
     Some(Forward {
         destinations,
         path_rewrite: rule.rewrite.as_ref().and_then(|written| rewrite::path(written, path)),
         authority: authority.map(str::to_owned),
         timeout: timeout::translate(rule.timeout.as_deref()),
-        retry: retry::translate(rule.retries.as_ref(), context.mesh.retry.as_ref()),
-        fault: fault::translate(rule.fault.as_ref()),
-        cors: cors::translate(rule.cors_policy.as_ref()),
+        retry: retry::translate(rule.retries.as_deref(), context.mesh.retry.as_ref()),
+        fault: fault::translate(rule.fault.as_deref()),
+        cors: cors::translate(rule.cors_policy.as_deref()),
     })
 }

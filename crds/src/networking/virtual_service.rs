@@ -55,6 +55,7 @@ pub struct Percent {
 }
 
 /// One rule for HTTP: conditions, one action, and what else happens on the way.
+// What is seldom there is boxed: a large mesh has ten thousands of rules, and they are all kept.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct HttpRoute {
@@ -66,21 +67,21 @@ pub struct HttpRoute {
     /// Forward to these destinations; several share the requests by their weights.
     pub route: Vec<HttpRouteDestination>,
     /// Answer with a redirect instead of forwarding.
-    pub redirect: Option<HttpRedirect>,
+    pub redirect: Option<Box<HttpRedirect>>,
     /// Answer with a fixed response instead of forwarding.
-    pub direct_response: Option<HttpDirectResponse>,
+    pub direct_response: Option<Box<HttpDirectResponse>>,
     /// Let another VirtualService decide.
-    pub delegate: Option<Delegate>,
+    pub delegate: Option<Box<Delegate>>,
     /// Change path or authority before forwarding.
-    pub rewrite: Option<HttpRewrite>,
+    pub rewrite: Option<Box<HttpRewrite>>,
     /// Limit on the whole exchange, retries included, as in `5s`; no limit without it. Later ones get 504.
     pub timeout: Option<String>,
     /// When and how often to try again; without it, 2 retries when the request certainly had no effect.
-    pub retries: Option<HttpRetry>,
+    pub retries: Option<Box<HttpRetry>>,
     /// Failures to inject, to see how clients take them.
-    pub fault: Option<HttpFaultInjection>,
+    pub fault: Option<Box<HttpFaultInjection>>,
     /// Where to send a copy of the request, whose answer nobody waits for.
-    pub mirror: Option<Destination>,
+    pub mirror: Option<Box<Destination>>,
     /// Where to send copies of the request, each for its own share of the requests.
     pub mirrors: Vec<HttpMirrorPolicy>,
     /// Deprecated form of `mirrorPercentage`.
@@ -89,9 +90,9 @@ pub struct HttpRoute {
     /// The share of requests copied to `mirror`; all of them without it.
     pub mirror_percentage: Option<Percent>,
     /// Which web pages of other origins may make requests (CORS).
-    pub cors_policy: Option<CorsPolicy>,
+    pub cors_policy: Option<Box<CorsPolicy>>,
     /// Header changes for all destinations of the rule.
-    pub headers: Option<Headers>,
+    pub headers: Option<Box<Headers>>,
 }
 
 /// Names the VirtualService that decides instead.
@@ -135,11 +136,11 @@ pub struct HttpMatchRequest {
     /// A condition on the path, without query: `/a` as prefix covers `/ab`, too.
     pub uri: Option<StringMatch>,
     /// A condition on the scheme the client used: `http` or `https`.
-    pub scheme: Option<StringMatch>,
+    pub scheme: Option<Box<StringMatch>>,
     /// A condition on the method, in capitals.
-    pub method: Option<StringMatch>,
+    pub method: Option<Box<StringMatch>>,
     /// A condition on the authority (the Host header), port included.
-    pub authority: Option<StringMatch>,
+    pub authority: Option<Box<StringMatch>>,
     /// Conditions on headers, by name; an empty condition asks for the header to be there.
     pub headers: BTreeMap<String, StringMatch>,
     /// The port of the Gateway's server, or of the service in the mesh, that the request came in on.
@@ -169,7 +170,7 @@ pub struct HttpRouteDestination {
     /// The share of the requests, relative to the sum of all weights; 0 gets none.
     pub weight: i64,
     /// Header changes for this destination only.
-    pub headers: Option<Headers>,
+    pub headers: Option<Box<Headers>>,
 }
 
 /// A destination with its share of a TLS or TCP rule's traffic.

@@ -23,7 +23,7 @@ pub(crate) fn translate(response: &HttpDirectResponse, rule: &HttpRoute) -> Opti
         Some(HttpBody { string: None, bytes: None }) => None,
     };
     let body = body.filter(|body| !body.is_empty() && STANDARD.decode(body).is_ok());
-    Some(DirectResponse { status, body, edits: headers::of_rule(rule.headers.as_ref()) })
+    Some(DirectResponse { status, body, edits: headers::of_rule(rule.headers.as_deref()) })
 }
 
 pub(crate) fn validate(response: &HttpDirectResponse, rule: &HttpRoute, at: &mut Scope<'_>) {

@@ -27,7 +27,7 @@ pub(crate) fn translate(redirect: &HttpRedirect, rule: &HttpRoute, path: Option<
         authority: given(authority),
         scheme: given(scheme),
         port,
-        edits: headers::of_rule(rule.headers.as_ref()),
+        edits: headers::of_rule(rule.headers.as_deref()),
     }
 }
 

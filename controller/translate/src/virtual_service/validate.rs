@@ -151,9 +151,9 @@ fn validate_http(rule: &HttpRoute, is_delegate: bool, on_mesh: bool, at: &mut Sc
         headers::validate(headers, &mut at.field("headers"));
     }
     let authority = rewrite.as_ref().and_then(|rewrite| rewrite.authority.as_deref());
-    headers::validate_authority(authority, headers.as_ref(), at);
+    headers::validate_authority(authority, headers.as_deref(), at);
     for (index, entry) in route.iter().enumerate() {
-        headers::validate_authority(None, entry.headers.as_ref(), &mut at.item("route", index));
+        headers::validate_authority(None, entry.headers.as_deref(), &mut at.item("route", index));
     }
 }
 
