@@ -73,6 +73,9 @@ pub(crate) struct Run {
     /// Proxies served at a time by this replica.
     #[arg(long, env = "SLUICE_MAX_PROXIES", default_value_t = 10_000)]
     pub(crate) max_proxies: usize,
+    /// Returning proxies that say at the same time what they have; others wait for their turn.
+    #[arg(long, env = "SLUICE_HELLOS", default_value_t = 16)]
+    pub(crate) hellos: usize,
     /// TLS handshakes begun in a second; 0 is without limit.
     #[arg(long, env = "SLUICE_HANDSHAKES_PER_SECOND", default_value_t = 100)]
     pub(crate) handshakes_per_second: u32,
@@ -114,6 +117,7 @@ impl Run {
             debug_listen,
             drain_delay,
             max_proxies,
+            hellos,
             handshakes_per_second,
             answer_timeout,
             certificates_per_minute,
@@ -147,6 +151,7 @@ impl Run {
             discovery: DiscoveryOptions {
                 max_streams: max_proxies,
                 answer: Duration::from_secs(answer_timeout),
+                hellos,
                 ..DiscoveryOptions::default()
             },
             limits: Limits { handshakes_per_second, connections: max_proxies, ..Limits::default() },

@@ -19,6 +19,10 @@ use crate::serving::{Alpn, ClientCertificates, Serving, tls};
 /// A peer is asked for a sign of life after so long, and has so long to give one.
 const KEEPALIVE: [Duration; 2] = [Duration::from_secs(30), Duration::from_secs(10)];
 
+/// What a peer may send ahead of being read, bytes: nearly nothing is sent to a controller, but a thousand proxies may
+/// come back at once with all they have.
+const WINDOW: u32 = 64 << 10;
+
 /// Serves until serving ends; returns where.
 pub(super) fn serve(
     shared: &Shared,
@@ -50,6 +54,8 @@ pub(super) fn serve(
     let server = tonic::transport::Server::builder()
         .http2_keepalive_interval(Some(interval))
         .http2_keepalive_timeout(Some(timeout))
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW)
         .add_service(certificates.into_server())
         .add_service(replicas)
         .add_service(discovery);

@@ -1,30 +1,48 @@
-//! One proxy's stream: a push, its answer, the next push. However slow a proxy is, what is kept for it is the number of
-//! the point it stands at.
+//! One proxy's stream: a push, its answer, the next push. However slow a proxy is and however much there is to tell it,
+//! what is kept for it is the place it stands at, and the part of a push that is on its way.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::mem::take;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ir::{Delta, Key};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::Instant;
 use tonic::{Status, Streaming};
 use tracing::{debug, warn};
 use wire::convert::Refusal;
 use wire::discovery::{Request, Response};
 
-use super::parts;
+use super::parts::{Envelope, PART_BYTES};
 use super::subscription::Subscription;
-use crate::fleet::{Answer, Cursor, Fleet, FleetMetrics, Member, Pull, Refused};
+use crate::fleet::{Answer, Cursor, Fleet, FleetMetrics, Member, Position, Pull, Refused};
 
 /// A reason that a proxy gives is cut to this.
 const MAX_REASON: usize = 1024;
 
+/// So is a version, bytes; ours are half as long.
+const MAX_VERSION: usize = 128;
+
+/// In how many messages a proxy may say what it has.
+const MAX_HELLO_PARTS: usize = 4096;
+
+/// And how many resources. What it has beyond that would be sent again and again.
+const MAX_KNOWN: usize = 2_000_000;
+
+/// What a returning proxy lacks is kept as a list up to so many resources; beyond, it is told everything.
+const MAX_LACKING: usize = 1_000;
+
 /// What bounds a stream.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Patience {
-    /// From the last byte of a push to its answer, and for the push itself to be taken.
+#[derive(Clone, Debug)]
+pub(super) struct Bounds {
+    /// From the last byte of a push to its answer, and for each part of a push to be taken.
     pub(super) answer: Duration,
+    /// For all that a proxy has to say of what it has, once it is its turn.
+    pub(super) hello: Duration,
+    /// Whose turn it is: what a proxy has is held until it is known what it lacks, and a thousand of them may come back
+    /// in the same second.
+    pub(super) turns: Arc<Semaphore>,
 }
 
 /// A stream whose proxy is known.
@@ -33,7 +51,7 @@ pub(super) struct Connection {
     pub(super) member: Arc<Member>,
     pub(super) metrics: FleetMetrics,
     pub(super) controller: String,
-    pub(super) patience: Patience,
+    pub(super) bounds: Bounds,
     pub(super) requests: Streaming<Request>,
     pub(super) responses: mpsc::Sender<Result<Response, Status>>,
 }
@@ -51,21 +69,21 @@ impl Drop for Enlisted {
 struct Outstanding {
     nonce: String,
     cursor: Cursor,
-    versions: HashMap<Key, Arc<str>>,
-    removed: Vec<Key>,
+    /// What the proxy had refused before and was told anew.
+    settled: Vec<Key>,
     until: Instant,
 }
 
 /// Where a stream stands.
 struct Standing {
     subscription: Subscription,
-    /// What the proxy has from an earlier stream; until the first push.
-    known: Option<HashMap<Key, Arc<str>>>,
+    /// Nothing has been pushed yet: the first push is sent even if it is empty.
+    first: bool,
+    /// Goes before what the log has after the cursor.
+    lead: Delta,
     cursor: Cursor,
     /// Names asked for later, which are told about even if nothing changed.
     asked: HashSet<Key>,
-    /// The subscription grew by whole kinds: everything wanted must be looked at again.
-    widened: bool,
     pushes: u64,
     outstanding: Option<Outstanding>,
 }
@@ -82,24 +100,12 @@ impl Connection {
     }
 
     async fn serve(&mut self, first: Request) -> Result<(), Status> {
-        let mut known = HashMap::with_capacity(first.initial_resource_versions.len());
-        for version in first.initial_resource_versions {
-            let (key, version) = version.try_into().map_err(unreadable)?;
-            known.insert(key, version);
-        }
-        let mut subscription = Subscription::default();
-        subscription.change(first.subscribe, first.unsubscribe).map_err(unreadable)?;
-        let mut standing = Standing {
-            subscription,
-            known: Some(known),
-            cursor: 0,
-            asked: HashSet::new(),
-            widened: false,
-            pushes: 0,
-            outstanding: None,
-        };
         let member = Arc::clone(&self.member);
         let mut head = member.scope.head();
+        let mut standing = tokio::select! {
+            begun = self.begin(first, &mut head) => begun?,
+            why = member.ended() => return Err(Status::aborted(why.to_string())),
+        };
         loop {
             if standing.outstanding.is_none() && head.borrow_and_update().is_some() {
                 self.push(&mut standing).await?;
@@ -111,10 +117,10 @@ impl Connection {
                     None => return Ok(()),
                 },
                 changed = head.changed(), if standing.outstanding.is_none() => {
-                    changed.map_err(|_| Status::unavailable("the controller is ending"))?;
+                    changed.map_err(|_| ending())?;
                 }
                 () = tokio::time::sleep_until(until.unwrap_or_else(Instant::now)), if until.is_some() => {
-                    warn!(proxy = %member.info.name(), after = ?self.patience.answer, "the proxy does not answer a push; its stream is ended");
+                    warn!(proxy = %member.info.name(), after = ?self.bounds.answer, "the proxy does not answer a push; its stream is ended");
                     return Err(Status::deadline_exceeded("the push was not answered in time"));
                 }
                 why = member.ended() => return Err(Status::aborted(why.to_string())),
@@ -122,64 +128,114 @@ impl Connection {
         }
     }
 
+    /// Finds out what the proxy lacks. What it says it has is not kept.
+    async fn begin(
+        &mut self,
+        mut first: Request,
+        head: &mut watch::Receiver<Option<Cursor>>,
+    ) -> Result<Standing, Status> {
+        let mut subscription = Subscription::default();
+        let (subscribe, unsubscribe) = (take(&mut first.subscribe), take(&mut first.unsubscribe));
+        subscription.change(subscribe, unsubscribe).map_err(unreadable)?;
+        let mut standing = Standing {
+            subscription,
+            first: true,
+            lead: Delta::default(),
+            cursor: 0,
+            asked: HashSet::new(),
+            pushes: 0,
+            outstanding: None,
+        };
+        if first.initial_resource_versions.is_empty() && !first.more {
+            return Ok(standing);
+        }
+        head.wait_for(Option::is_some).await.map_err(|_| ending())?;
+        let _turn = Arc::clone(&self.bounds.turns).acquire_owned().await.map_err(|_| ending())?;
+        let known = tokio::time::timeout(self.bounds.hello, self.known(first)).await;
+        let known = known.map_err(|_| Status::deadline_exceeded("what the proxy has was not told in time"))??;
+        let Pull { delta, cursor } = self.member.scope.beyond(&known, |key| standing.subscription.wants(key));
+        if delta.changed.len() > MAX_LACKING {
+            standing.lead.removed = delta.removed;
+        } else {
+            (standing.lead, standing.cursor) = (delta, cursor);
+        }
+        Ok(standing)
+    }
+
+    /// Everything that the proxy has from an earlier stream.
+    async fn known(&mut self, mut part: Request) -> Result<HashMap<Key, Arc<str>>, Status> {
+        let mut known = HashMap::with_capacity(part.initial_resource_versions.len());
+        for _ in 0..MAX_HELLO_PARTS {
+            if known.len() + part.initial_resource_versions.len() > MAX_KNOWN {
+                break;
+            }
+            for version in part.initial_resource_versions {
+                let (key, version) = version.try_into().map_err(unreadable)?;
+                known.insert(key, version);
+            }
+            if !part.more {
+                return Ok(known);
+            }
+            let next = self.requests.message().await?;
+            part = next.ok_or_else(|| Status::cancelled("the stream ended before it began"))?;
+        }
+        Err(Status::resource_exhausted("the proxy has more than a proxy can have"))
+    }
+
     /// Sends what the proxy lacks, if anything.
     async fn push(&mut self, standing: &mut Standing) -> Result<(), Status> {
-        let first = standing.known.is_some();
-        let Pull { mut delta, cursor } = self.pull(standing);
+        let scope = Arc::clone(&self.member.scope);
+        let mut lead = take(&mut standing.lead);
         for key in standing.asked.drain() {
-            match self.member.scope.get(&key) {
-                Some(resource) if !delta.changed.iter().any(|one| one.key == key) => delta.changed.push(resource),
-                None if !delta.removed.contains(&key) => delta.removed.push(key),
-                Some(_) | None => {}
+            match scope.get(&key) {
+                Some(resource) => lead.changed.push(resource),
+                None => lead.removed.push(key),
             }
         }
-        standing.cursor = cursor;
-        if delta.is_empty() && !first {
+        let wants = |key: &Key| standing.subscription.wants(key);
+        let (mut slice, mut cursor) = scope.slice(&Position::after(standing.cursor), PART_BYTES, wants);
+        let empty = lead.is_empty() && slice.delta.is_empty() && slice.next.is_none();
+        if empty && !standing.first {
+            standing.cursor = cursor;
             // Nothing the proxy wants has changed: it is up to date as it is.
             if cursor > self.member.acked() {
                 self.fleet.answered(&self.member, Answer { cursor, ..Answer::default() }).await;
             }
             return Ok(());
         }
+        standing.first = false;
         standing.pushes += 1;
         let nonce = standing.pushes.to_string();
-        self.send(&delta, &nonce).await?;
+        let controller = self.controller.clone();
+        let envelope = Envelope { nonce: &nonce, controller: &controller };
+        let refused = self.member.refused();
+        let mut settled = Vec::new();
+        settle(&lead, &refused, &mut settled);
+        for part in envelope.parts(lead) {
+            self.send(part).await?;
+        }
+        loop {
+            settle(&slice.delta, &refused, &mut settled);
+            self.send(envelope.part(&slice.delta, slice.next.is_some())).await?;
+            let Some(next) = slice.next else { break };
+            (slice, cursor) = scope.slice(&next, PART_BYTES, wants);
+        }
+        standing.cursor = cursor;
         self.member.note_sent(cursor);
-        let Delta { changed, removed } = delta;
-        standing.outstanding = Some(Outstanding {
-            nonce,
-            cursor,
-            versions: changed.into_iter().map(|one| (one.key, one.version)).collect(),
-            removed,
-            until: Instant::now() + self.patience.answer,
-        });
+        let until = Instant::now() + self.bounds.answer;
+        standing.outstanding = Some(Outstanding { nonce, cursor, settled, until });
         Ok(())
     }
 
-    fn pull(&self, standing: &mut Standing) -> Pull {
-        let scope = &self.member.scope;
-        let wants = |key: &Key| standing.subscription.wants(key);
-        match standing.known.take() {
-            Some(known) => scope.beyond(&known, wants),
-            // Sending again what the proxy has is harmless: it knows versions.
-            None if std::mem::take(&mut standing.widened) => scope.since(0, wants),
-            None => scope.since(standing.cursor, wants),
-        }
-    }
-
-    async fn send(&self, delta: &Delta, nonce: &str) -> Result<(), Status> {
-        let bytes: usize = delta.changed.iter().map(|one| one.body.len()).sum();
+    async fn send(&self, part: Response) -> Result<(), Status> {
+        let bytes: usize = part.changed.iter().map(|one| one.body.len()).sum();
         self.metrics.push_bytes.inc_by(bytes as u64);
-        let sending = async {
-            for part in parts::parts(delta, nonce, &self.controller) {
-                self.responses.send(Ok(part)).await.map_err(|_| Status::cancelled("the proxy is gone"))?;
-            }
-            Ok(())
-        };
         tokio::select! {
-            sent = tokio::time::timeout(self.patience.answer, sending) => {
-                sent.unwrap_or_else(|_| Err(Status::deadline_exceeded("the push was not taken in time")))
-            }
+            sent = tokio::time::timeout(self.bounds.answer, self.responses.send(Ok(part))) => match sent {
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(_)) => Err(Status::cancelled("the proxy is gone")),
+                Err(_) => Err(Status::deadline_exceeded("the push was not taken in time")),
+            },
             why = self.member.ended() => Err(Status::aborted(why.to_string())),
         }
     }
@@ -195,7 +251,10 @@ impl Connection {
             applied_micros,
             more: _,
         } = request;
-        standing.widened |= subscribe.iter().any(|one| one.names.iter().any(|name| name == wire::convert::WILDCARD));
+        if subscribe.iter().any(|one| one.names.iter().any(|name| name == wire::convert::WILDCARD)) {
+            // Sending again what the proxy has is harmless: it knows versions.
+            standing.cursor = 0;
+        }
         standing.asked.extend(standing.subscription.change(subscribe, unsubscribe).map_err(unreadable)?);
         if nonce.is_empty() {
             return Ok(());
@@ -207,17 +266,31 @@ impl Connection {
         let mut refused = Vec::new();
         for message in rejected {
             let Refusal { key, version, mut reason } = message.try_into().map_err(unreadable)?;
-            if push.versions.get(&key) == Some(&version) {
-                let end = reason.floor_char_boundary(MAX_REASON);
-                reason.truncate(end);
-                refused.push((key, Refused { version: version.to_string(), reason }));
+            // A proxy can only refuse what there is, and there is no need to remember what it was told.
+            if self.member.scope.get(&key).is_some() {
+                reason.truncate(reason.floor_char_boundary(MAX_REASON));
+                let version = version.chars().take(MAX_VERSION).collect();
+                refused.push((key, Refused { version, reason }));
             }
         }
         debug!(proxy = %self.member.info.name(), cursor = push.cursor, refused = refused.len(), applied_micros, "push answered");
-        let pushed = push.versions.into_keys().chain(push.removed).collect();
-        self.fleet.answered(&self.member, Answer { cursor: push.cursor, pushed, refused }).await;
+        let Outstanding { cursor, settled, .. } = push;
+        self.fleet.answered(&self.member, Answer { cursor, settled, refused }).await;
         Ok(())
     }
+}
+
+/// Of what the proxy had refused, what it is told about now.
+fn settle(delta: &Delta, refused: &BTreeMap<Key, Refused>, settled: &mut Vec<Key>) {
+    if refused.is_empty() {
+        return;
+    }
+    let told = delta.changed.iter().map(|one| &one.key).chain(&delta.removed);
+    settled.extend(told.filter(|key| refused.contains_key(*key)).cloned());
+}
+
+fn ending() -> Status {
+    Status::unavailable("the controller is ending")
 }
 
 fn unreadable(error: impl std::fmt::Display) -> Status {

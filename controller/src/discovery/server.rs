@@ -15,7 +15,7 @@ use tracing::{debug, info};
 use wire::discovery as message;
 use wire::discovery::discovery_server::{Discovery, DiscoveryServer as Service};
 
-use super::connection::{Connection, Patience};
+use super::connection::{Bounds, Connection};
 use crate::fleet::{Fleet, FleetMetrics, JoinError, ProxyInfo};
 use crate::identity::{Authenticator, Peer};
 use crate::serving::PeerInfo;
@@ -23,16 +23,15 @@ use crate::serving::PeerInfo;
 /// How many parts of a push wait for a slow proxy.
 const PARTS_WAITING: usize = 2;
 
-/// In how many messages a proxy may say what it has.
-const MAX_FIRST_PARTS: usize = 16;
-
 /// Bounds of the service.
 #[derive(Clone, Debug)]
 pub struct DiscoveryOptions {
     /// Name of this replica, told to proxies and shown to people.
     pub controller: String,
-    /// From the start of a stream to its first message (CP-4).
+    /// From the start of a stream to its first message (CP-4), and again for the parts in which a proxy says what it has.
     pub first_message: Duration,
+    /// Proxies at a time that say what they have. The others wait: each of them takes memory for everything it has.
+    pub hellos: usize,
     /// From the end of a push to its answer.
     pub answer: Duration,
     /// Largest message taken (CP-4), bytes.
@@ -46,6 +45,7 @@ impl Default for DiscoveryOptions {
         Self {
             controller: String::new(),
             first_message: Duration::from_secs(10),
+            hellos: 16,
             answer: Duration::from_secs(60),
             max_message_bytes: 4 << 20,
             max_streams: 10_000,
@@ -60,6 +60,7 @@ pub struct DiscoveryServer {
     metrics: FleetMetrics,
     options: DiscoveryOptions,
     places: Arc<Semaphore>,
+    turns: Arc<Semaphore>,
     streams: TaskTracker,
     stop: CancellationToken,
 }
@@ -76,7 +77,8 @@ impl DiscoveryServer {
     ) -> Service<Self> {
         let places = Arc::new(Semaphore::new(options.max_streams));
         let max_message_bytes = options.max_message_bytes;
-        let server = Self { fleet, authenticator, metrics, options, places, streams: TaskTracker::new(), stop };
+        let turns = Arc::new(Semaphore::new(options.hellos.max(1)));
+        let server = Self { fleet, authenticator, metrics, options, places, turns, streams: TaskTracker::new(), stop };
         Service::new(server).max_decoding_message_size(max_message_bytes)
     }
 }
@@ -127,11 +129,13 @@ impl DiscoveryServer {
         let fleet = self.fleet.clone();
         let metrics = self.metrics.clone();
         let DiscoveryOptions { controller, first_message, answer, .. } = self.options.clone();
+        let bounds = Bounds { answer, hello: first_message, turns: Arc::clone(&self.turns) };
         async move {
             let begun = async {
-                let first = tokio::time::timeout(first_message, first(&mut requests)).await;
-                let mut first =
+                let first = tokio::time::timeout(first_message, requests.message()).await;
+                let first =
                     first.map_err(|_| Status::deadline_exceeded("the first message did not come in time"))??;
+                let mut first = first.ok_or_else(|| Status::cancelled("the stream ended before it began"))?;
                 let node = first.node.take().unwrap_or_default();
                 let proxy = proxy(&peer, node, &info)?;
                 let member = fleet.join(proxy).await.map_err(refused)?;
@@ -139,8 +143,7 @@ impl DiscoveryServer {
             };
             match begun.await {
                 Ok((first, member)) => {
-                    let patience = Patience { answer };
-                    let connection = Connection { fleet, member, metrics, controller, patience, requests, responses };
+                    let connection = Connection { fleet, member, metrics, controller, bounds, requests, responses };
                     connection.run(first).await;
                 }
                 Err(status) => {
@@ -153,24 +156,6 @@ impl DiscoveryServer {
             }
         }
     }
-}
-
-/// The first message, with all of its parts.
-async fn first(requests: &mut Streaming<message::Request>) -> Result<message::Request, Status> {
-    let ended = || Status::cancelled("the stream ended before it began");
-    let mut first = requests.message().await?.ok_or_else(ended)?;
-    for _ in 1..MAX_FIRST_PARTS {
-        if !first.more {
-            break;
-        }
-        let part = requests.message().await?.ok_or_else(ended)?;
-        first.initial_resource_versions.extend(part.initial_resource_versions);
-        first.more = part.more;
-    }
-    if first.more {
-        return Err(Status::resource_exhausted("the first message has too many parts"));
-    }
-    Ok(first)
 }
 
 /// Who the proxy is: what is proven, and of what it says only what agrees with that.

@@ -2,12 +2,38 @@
 //! present by one difference, however long it was silent, and nothing has to be remembered per proxy but a number.
 
 use std::collections::{BTreeSet, HashMap};
+use std::ops::Bound;
 use std::sync::Arc;
 
-use ir::{Delta, Encoded, Key};
+use ir::{Delta, Encoded, Key, Kind};
 
 /// A point in a scope's history. 0 is before everything.
 pub type Cursor = u64;
+
+/// A place within a scope's history, between two keys of a point.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Position {
+    at: Cursor,
+    /// The last key of that point that lies before; `None` = all of its keys do.
+    key: Option<Key>,
+}
+
+impl Position {
+    /// After everything of a point.
+    #[must_use]
+    pub fn after(cursor: Cursor) -> Self {
+        Self { at: cursor, key: None }
+    }
+}
+
+/// A part of a difference. What lies beyond it may change before it is asked for: then it lies at the end, so that
+/// whoever takes slices until there is no next one has the state of that moment, and never had to be given all at once.
+#[derive(Debug, Default)]
+pub struct Slice {
+    pub delta: Delta,
+    /// Where the next one begins; `None` = this one leads to the head.
+    pub next: Option<Position>,
+}
 
 /// The present state, each part with the point at which it last changed.
 #[derive(Debug, Default)]
@@ -66,17 +92,37 @@ impl Log {
         any.then_some(at)
     }
 
-    /// What changed after a point, of what is wanted.
-    pub(crate) fn since(&self, cursor: Cursor, wanted: impl Fn(&Key) -> bool) -> Delta {
-        let mut delta = Delta::default();
-        // Between keys of one point the order is of no importance, so that the least key is not needed.
-        for (_, key) in self.order.iter().rev().take_while(|(at, _)| *at > cursor).filter(|(_, key)| wanted(key)) {
+    /// What changed after a place, of what is wanted: about so many bytes of it, but at least one resource.
+    pub(crate) fn slice(&self, from: &Position, bytes: usize, wanted: impl Fn(&Key) -> bool) -> Slice {
+        let mut slice = Slice::default();
+        let mut filled = 0;
+        let begin = match &from.key {
+            Some(key) => Bound::Excluded((from.at, key.clone())),
+            // No key is less.
+            None => Bound::Included((from.at.saturating_add(1), Key { kind: Kind::Settings, name: Arc::default() })),
+        };
+        for (at, key) in self.order.range((begin, Bound::Unbounded)).filter(|(_, key)| wanted(key)) {
             match self.entries.get(key).and_then(|entry| entry.resource.as_ref()) {
-                Some(resource) => delta.changed.push(resource.clone()),
-                None => delta.removed.push(key.clone()),
+                Some(resource) => {
+                    filled += size(resource);
+                    slice.delta.changed.push(resource.clone());
+                }
+                None => {
+                    filled += key.name.len() + OVERHEAD;
+                    slice.delta.removed.push(key.clone());
+                }
+            }
+            if filled >= bytes {
+                slice.next = Some(Position { at: *at, key: Some(key.clone()) });
+                break;
             }
         }
-        delta
+        slice
+    }
+
+    /// What changed after a point, of what is wanted.
+    pub(crate) fn since(&self, cursor: Cursor, wanted: impl Fn(&Key) -> bool) -> Delta {
+        self.slice(&Position::after(cursor), usize::MAX, wanted).delta
     }
 
     /// What someone lacks who has these versions, of what is wanted.
@@ -124,10 +170,16 @@ impl Log {
     }
 }
 
+/// What a resource takes in a message besides its name and body, about, bytes.
+const OVERHEAD: usize = 64;
+
+/// About how many bytes a resource takes in a message.
+pub(crate) fn size(resource: &Encoded) -> usize {
+    resource.body.len() + resource.key.name.len() + OVERHEAD
+}
+
 #[cfg(test)]
 mod tests {
-    use ir::Kind;
-
     use super::*;
 
     fn key(name: &str) -> Key {
@@ -168,6 +220,36 @@ mod tests {
         assert_eq!(names(&log.since(0, |key| &*key.name == "c")), (vec!["c@1".into()], vec![]));
         let known = [(key("a"), Arc::from("2")), (key("x"), Arc::from("1"))].into();
         assert_eq!(names(&log.beyond(&known, all)), (vec!["c@1".into()], vec!["x".into()]));
+    }
+
+    /// Whatever happens between two slices, all of them together are the state of the moment of the last one.
+    #[test]
+    fn slices_lead_to_the_present_while_it_moves() {
+        let mut log = Log::default();
+        let all: Vec<(String, &str)> = (0..40).map(|index| (format!("r{index:02}"), "1")).collect();
+        log.enter(delta(&all.iter().map(|(name, version)| (name.as_str(), *version)).collect::<Vec<_>>(), &[]));
+        let mut has = HashMap::new();
+        let (mut next, mut slices) = (Some(Position::after(0)), 0);
+        while let Some(position) = next {
+            let slice = log.slice(&position, 5 * size(&resource("r00", "1")), |key| &*key.name != "r07");
+            assert!(slice.delta.changed.len() + slice.delta.removed.len() <= 6);
+            has.extend(slice.delta.changed.into_iter().map(|one| (one.key, one.version)));
+            slice.delta.removed.iter().for_each(|key| drop(has.remove(key)));
+            next = slice.next;
+            slices += 1;
+            match slices {
+                // One that was told, one that was not; one of each is gone, and something is new.
+                2 => drop(log.enter(delta(&[("r01", "2"), ("r30", "2"), ("new", "1")], &["r02", "r31"]))),
+                4 => drop(log.enter(delta(&[("r01", "3"), ("r02", "9")], &["new"]))),
+                _ => {}
+            }
+        }
+        assert!(slices > 8, "{slices}");
+        let now: HashMap<_, _> = log.keys().map(|key| (key.clone(), log.version(key).unwrap().clone())).collect();
+        has.insert(key("r07"), Arc::from("1"));
+        assert_eq!(has, now);
+        let one = log.slice(&Position::after(0), 0, |_| true);
+        assert_eq!(one.delta.changed.len(), 1, "a resource that is too large goes alone");
     }
 
     #[test]

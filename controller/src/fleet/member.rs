@@ -134,7 +134,7 @@ impl Member {
     pub(crate) fn note_acked(&self, answer: &Answer, now: SystemTime) -> Cursor {
         let before = self.acked.swap(answer.cursor, Ordering::AcqRel);
         let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        for key in &answer.pushed {
+        for key in &answer.settled {
             refused.remove(key);
         }
         for (key, why) in &answer.refused {
@@ -153,7 +153,7 @@ impl Member {
 pub struct Answer {
     /// The point the push led to.
     pub cursor: Cursor,
-    /// Keys the push was about.
-    pub pushed: Vec<Key>,
+    /// What was refused before ([`Member::refused`]) and has been pushed anew or is gone.
+    pub settled: Vec<Key>,
     pub refused: Vec<(Key, Refused)>,
 }

@@ -23,7 +23,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info};
 use translate::{ProxyScope, World};
 
-pub use log::Cursor;
+pub(crate) use log::size;
+pub use log::{Cursor, Position, Slice};
 pub use member::{Answer, Ended, Member, Nack, ProxyInfo, Refused};
 pub use metrics::FleetMetrics;
 pub use pod::{Home, scope as scope_of_pod};

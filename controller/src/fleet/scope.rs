@@ -8,7 +8,7 @@ use ir::{Delta, Encoded, Key};
 use tokio::sync::watch;
 use translate::ProxyScope;
 
-use super::log::{Cursor, Log};
+use super::log::{Cursor, Log, Position, Slice};
 
 /// What all proxies of one workload are told.
 #[derive(Debug)]
@@ -42,7 +42,15 @@ impl Scope {
         self.head.subscribe()
     }
 
-    /// What changed after a point, of what is wanted.
+    /// A part of what changed after a place, of what is wanted: about so many bytes, but at least one resource. The second
+    /// value is the head at this moment: where the part leads to if it is the last one.
+    #[must_use]
+    pub fn slice(&self, from: &Position, bytes: usize, wanted: impl Fn(&Key) -> bool) -> (Slice, Cursor) {
+        let log = self.log();
+        (log.slice(from, bytes, wanted), log.head())
+    }
+
+    /// What changed after a point, of what is wanted, all at once.
     #[must_use]
     pub fn since(&self, cursor: Cursor, wanted: impl Fn(&Key) -> bool) -> Pull {
         let log = self.log();

@@ -200,7 +200,7 @@ fn what_a_proxy_refuses_is_known_until_it_gets_something_else() {
     let pushed = one.scope.since(one.acked(), |_| true).delta.changed;
     let keys: Vec<_> = pushed.iter().map(|one| one.key.clone()).collect();
     let refused = Refused { version: pushed[0].version.to_string(), reason: "too new".to_owned() };
-    let answer = Answer { cursor: head(&one), pushed: keys.clone(), refused: vec![(keys[0].clone(), refused)] };
+    let answer = Answer { cursor: head(&one), settled: keys.clone(), refused: vec![(keys[0].clone(), refused)] };
     bench.state.answered(&one, &answer, bench.now, SystemTime::UNIX_EPOCH);
     let proxies = bench.status(ObjectKind::VirtualService, "web").proxies;
     assert_eq!((proxies.total, proxies.current), (1, 0));
@@ -208,7 +208,7 @@ fn what_a_proxy_refuses_is_known_until_it_gets_something_else() {
     // The Gateway is not concerned.
     assert_eq!(bench.status(ObjectKind::Gateway, "edge").proxies.current, 1);
     bench.apply(&virtual_service("web", 202), 3);
-    let answer = Answer { cursor: head(&one), pushed: keys, refused: Vec::new() };
+    let answer = Answer { cursor: head(&one), settled: keys, refused: Vec::new() };
     bench.state.answered(&one, &answer, bench.now, SystemTime::UNIX_EPOCH);
     let proxies = bench.status(ObjectKind::VirtualService, "web").proxies;
     assert_eq!((proxies.total, proxies.current, proxies.rejected.len()), (1, 1, 0));

@@ -26,8 +26,10 @@ use crate::telemetry::control::{ControlMetrics, seconds};
 
 /// Requests of ours that may wait for a controller that does not read.
 const QUEUE: usize = 4;
-/// Of what we have, in one message; controllers take 4 MiB (docs/security.md, CP-4).
-const PART_BYTES: usize = 2 << 20;
+/// Of what we have, in one message, bytes. Controllers have many proxies to listen to at once.
+const PART_BYTES: usize = 128 << 10;
+/// In the message that also says who we are, which waits there until it is our turn.
+const FIRST_BYTES: usize = 16 << 10;
 
 /// Why a stream ended or never began.
 #[derive(Debug, thiserror::Error)]
@@ -298,12 +300,15 @@ async fn change(wanted: &mut watch::Receiver<Wanted>) {
     }
 }
 
-/// At least one request.
+/// At least one request. The first is small: it is alone unless little follows.
 fn in_parts(versions: Vec<ResourceVersion>) -> Vec<Request> {
+    let size = |version: &ResourceVersion| {
+        version.version.len() + version.key.as_ref().map_or(0, |key| key.kind.len() + key.name.len()) + 16
+    };
     let mut requests = vec![Request::default()];
-    let mut filled = 0;
+    let mut filled = if versions.iter().map(size).sum::<usize>() > FIRST_BYTES { PART_BYTES } else { 0 };
     for version in versions {
-        let size = version.version.len() + version.key.as_ref().map_or(0, |key| key.kind.len() + key.name.len()) + 16;
+        let size = size(&version);
         if filled + size > PART_BYTES && filled > 0 {
             requests.push(Request::default());
             filled = 0;
@@ -365,11 +370,14 @@ mod tests {
         };
         let all: Vec<_> = (0..50_000).map(version).collect();
         let parts = in_parts(all.clone());
-        assert_eq!(parts.iter().map(|it| it.more).collect::<Vec<_>>(), [true, true, false]);
+        let (last, others) = parts.split_last().unwrap();
+        assert!(others.len() > 10 && others.iter().all(|it| it.more) && !last.more);
+        assert!(parts[0].initial_resource_versions.is_empty());
         for part in &parts {
-            assert!(prost::Message::encoded_len(part) < 4 << 20);
+            assert!(prost::Message::encoded_len(part) < 2 * PART_BYTES);
         }
         let told: Vec<_> = parts.into_iter().flat_map(|it| it.initial_resource_versions).collect();
         assert_eq!(told, all);
+        assert_eq!(in_parts(all[..3].to_vec()).len(), 1);
     }
 }
