@@ -5,6 +5,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::watchdog;
 
@@ -77,6 +78,20 @@ impl Daemon {
         assert!(sent.is_ok_and(|status| status.success()), "{} does not take {name}", self.program.display());
     }
 
+    /// Stops it, and waits until none of its threads runs any more: the signal alone leaves them time for an answer.
+    ///
+    /// # Panics
+    /// When the process does not run or does not stop.
+    pub(super) fn pause(&self) {
+        self.signal("STOP");
+        let pid = self.child().as_ref().expect("a running process").id();
+        let begun = Instant::now();
+        while !threads_stopped(pid) {
+            assert!(begun.elapsed() < Duration::from_secs(10), "{} does not stop", self.program.display());
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
     /// The last lines of its log.
     pub(super) fn last_lines(&self, count: usize) -> String {
         let text = std::fs::read(&self.log).unwrap_or_default();
@@ -90,4 +105,14 @@ impl Drop for Daemon {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// Whether every thread is in state `T` (proc(5), `stat`); elsewhere than on Linux, that is not known.
+fn threads_stopped(pid: u32) -> bool {
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return true };
+    threads.flatten().all(|thread| {
+        let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        // The name before it may have any characters, parentheses too.
+        stat.rsplit_once(") ").is_none_or(|(_, state)| state.starts_with('T'))
+    })
 }

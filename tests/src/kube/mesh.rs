@@ -213,7 +213,7 @@ impl<'a> Mesh<'a> {
 #[must_use]
 pub fn hello(namespace: &str, pod: &str) -> Hello {
     let node = Node { pod: pod.to_owned(), namespace: namespace.to_owned(), ..Node::default() };
-    Hello { node, subscribe: None }
+    Hello { node, ..Hello::default() }
 }
 
 /// Applies our definitions, once per control plane that is shared.

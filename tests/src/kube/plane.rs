@@ -283,7 +283,7 @@ impl Process<'_> {
     /// # Panics
     /// When it does not run.
     pub fn pause(&self) {
-        self.daemon.signal("STOP");
+        self.daemon.pause();
     }
 
     /// # Panics
