@@ -83,6 +83,8 @@ pub struct Hello {
     pub node: message::Node,
     /// Everything, unless said otherwise.
     pub subscribe: Option<Vec<message::Subscription>>,
+    /// Never says the last of what it has.
+    pub unfinished: bool,
 }
 
 /// A stream and what came over it.
@@ -133,7 +135,7 @@ impl Proxy {
             .chunks(HELLO_RESOURCES)
             .map(|some| message::Request { initial_resource_versions: some.to_vec(), more: true, ..Default::default() })
             .collect();
-        parts.push(message::Request::default());
+        parts.push(message::Request { more: hello.unfinished, ..message::Request::default() });
         parts[0].node = Some(hello.node);
         parts[0].subscribe = hello.subscribe.unwrap_or_else(everything);
         for part in parts {

@@ -1,11 +1,12 @@
 //! From an object in a real API server to what a proxy is told.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use ir::Kind;
 use sluice_tests::kube::ControlPlane;
 use sluice_tests::kube::mesh::{Mesh, hello};
-use sluice_tests::proxy::Proxy;
+use sluice_tests::proxy::{Hello, Proxy};
 use wire::convert;
 use wire::discovery::Node;
 
@@ -104,7 +105,7 @@ async fn a_proxy_gets_what_its_identity_is_for_and_no_more() {
     let running = mesh.controller().await;
     let stolen = mesh.access(&running, &other, "thief").await;
     let refused = |access: sluice_tests::proxy::Access, node: Node| async move {
-        let hello = sluice_tests::proxy::Hello { node, subscribe: None };
+        let hello = Hello { node, ..Hello::default() };
         match Proxy::begin(&access, hello, BTreeMap::new()).await {
             Ok(mut proxy) => proxy.next().await.expect_err("refused"),
             Err(status) => status,
@@ -224,4 +225,36 @@ async fn a_proxy_that_has_very_much_may_say_so_in_parts() {
     assert_eq!(push.removed.len(), 25_000);
     proxy.ack(push).await;
     assert!(group(&proxy.resources).is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_that_does_not_finish_holds_nobody_up_for_long() {
+    let plane = ControlPlane::shared().await;
+    let mesh = Mesh::install(plane).await;
+    plane.apply(&objects(&mesh.namespace, 200)).await;
+    let mut options = mesh.options("controller-0");
+    options.discovery.hellos = 1;
+    options.discovery.first_message = Duration::from_secs(2);
+    let running = mesh.controller_with(options).await;
+    let namespace = &mesh.namespace;
+    let begin = async |pod: &str, unfinished: bool, has: BTreeMap<ir::Key, ir::Encoded>| {
+        mesh.pod(pod, &[("edge", namespace)]).await;
+        let access = mesh.access(&running, namespace, pod).await;
+        Proxy::begin(&access, Hello { unfinished, ..hello(namespace, pod) }, has).await.unwrap()
+    };
+    let key = ir::Key { kind: Kind::Cluster, name: "old".into() };
+    let old = ir::Encoded { key: key.clone(), version: "0".into(), body: std::sync::Arc::from([]) };
+    let has = BTreeMap::from([(key.clone(), old)]);
+    let mut stalled = begin("edge-0", true, has.clone()).await;
+    let mut returning = begin("edge-1", false, has).await;
+    // Who has nothing need not wait.
+    let mut new = begin("edge-2", false, BTreeMap::new()).await;
+    assert!(!new.push().await.changed.is_empty());
+    // Both: it is the other one's turn as soon as the first has lost its.
+    let (ended, push) = tokio::join!(stalled.next(), returning.push());
+    assert_eq!(ended.unwrap_err().code(), tonic::Code::DeadlineExceeded);
+    assert_eq!(push.removed, [key]);
+    returning.ack(push).await;
+    assert!(group(&returning.resources).is_some());
+    running.end().await;
 }
