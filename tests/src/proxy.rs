@@ -1,8 +1,9 @@
 //! A proxy that has no traffic: it speaks discovery with a real controller, keeps what it is told, and answers as a test
 //! wants. A thousand of them fit into one process.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use controller::serving;
@@ -87,8 +88,22 @@ pub struct Hello {
     pub unfinished: bool,
 }
 
+/// Resources that a thousand proxies of one process have in common, once each.
+#[derive(Debug, Default)]
+pub struct Shared(Mutex<HashMap<(Key, Arc<str>), Encoded>>);
+
+impl Shared {
+    fn one(&self, resource: Encoded) -> Encoded {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let name = (resource.key.clone(), Arc::clone(&resource.version));
+        all.entry(name).or_insert(resource).clone()
+    }
+}
+
 /// A stream and what came over it.
 pub struct Proxy {
+    /// Where this proxy's resources are kept, if it is one of many.
+    pub shared: Option<Arc<Shared>>,
     requests: mpsc::Sender<message::Request>,
     responses: Streaming<message::Response>,
     /// What it was told and has answered for.
@@ -143,7 +158,7 @@ impl Proxy {
         }
         let stream = futures::stream::poll_fn(move |context| waiting.poll_recv(context));
         let responses = client.stream(access.request(stream)).await?.into_inner();
-        Ok(Self { requests, responses, resources })
+        Ok(Self { shared: None, requests, responses, resources })
     }
 
     /// The next push.
@@ -164,7 +179,11 @@ impl Proxy {
             push.nonce = part.nonce;
             push.controller = part.controller;
             for resource in part.changed {
-                push.changed.push(resource.try_into().map_err(unreadable)?);
+                let resource = resource.try_into().map_err(unreadable)?;
+                push.changed.push(match &self.shared {
+                    Some(shared) => shared.one(resource),
+                    None => resource,
+                });
             }
             for key in part.removed {
                 push.removed.push(key.try_into().map_err(unreadable)?);

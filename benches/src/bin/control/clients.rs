@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use ir::{Encoded, Key, Kind};
-use sluice_tests::proxy::{Access, Hello, Proxy};
+use sluice_tests::proxy::{Access, Hello, Proxy, Shared};
 use tokio::sync::{mpsc, watch};
 
 /// Pauses between attempts to connect, as a gateway makes them: full jitter.
@@ -35,9 +35,11 @@ impl Crowd {
         let (told, seen) = mpsc::unbounded_channel();
         let (in_sync, bytes) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicU64::new(0)));
         let (stop, stopped) = watch::channel(false);
+        let shared = Arc::new(Shared::default());
         for (access, hello) in accesses {
-            let one =
-                One { access, hello, told: told.clone(), in_sync: Arc::clone(&in_sync), bytes: Arc::clone(&bytes) };
+            let (told, in_sync, bytes, shared) =
+                (told.clone(), Arc::clone(&in_sync), Arc::clone(&bytes), Arc::clone(&shared));
+            let one = One { access, hello, told, in_sync, bytes, shared };
             let mut stopped = stopped.clone();
             tokio::spawn(async move {
                 tokio::select! {
@@ -75,6 +77,7 @@ struct One {
     told: mpsc::UnboundedSender<Seen>,
     in_sync: Arc<AtomicUsize>,
     bytes: Arc<AtomicU64>,
+    shared: Arc<Shared>,
 }
 
 impl One {
@@ -82,8 +85,9 @@ impl One {
         let mut resources = BTreeMap::new();
         let mut pause = FIRST_PAUSE;
         loop {
-            if let Ok(mut proxy) = Proxy::begin(&self.access, self.hello.clone(), std::mem::take(&mut resources)).await
-            {
+            // Kept for the next attempt if this one does not get anywhere.
+            if let Ok(mut proxy) = Proxy::begin(&self.access, self.hello.clone(), resources.clone()).await {
+                proxy.shared = Some(Arc::clone(&self.shared));
                 let served = self.follow(&mut proxy).await;
                 resources = std::mem::take(&mut proxy.resources);
                 if served {
@@ -104,9 +108,6 @@ impl One {
             let marks = push.changed.iter().filter_map(mark).collect();
             let at = push.at;
             self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
-            // Bodies are not needed again, and a thousand proxies would hold them all.
-            let push =
-                sluice_tests::proxy::Push { changed: push.changed.into_iter().map(without_body).collect(), ..push };
             proxy.ack(push).await;
             if !std::mem::replace(&mut served, true) {
                 self.in_sync.fetch_add(1, Ordering::AcqRel);
@@ -117,10 +118,6 @@ impl One {
         }
         served
     }
-}
-
-fn without_body(resource: Encoded) -> Encoded {
-    Encoded { body: Arc::from([]), ..resource }
 }
 
 /// The mark in a route group.

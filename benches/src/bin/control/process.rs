@@ -68,8 +68,17 @@ impl Process {
 
     /// Resident memory, bytes.
     pub(super) fn rss(&self) -> anyhow::Result<u64> {
+        self.memory("VmRSS:")
+    }
+
+    /// The most it ever had resident, bytes.
+    pub(super) fn peak(&self) -> anyhow::Result<u64> {
+        self.memory("VmHWM:")
+    }
+
+    fn memory(&self, name: &str) -> anyhow::Result<u64> {
         let text = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no process")?;
+        let line = text.lines().find_map(|line| line.strip_prefix(name)).context("no process")?;
         let kib: u64 = line.split_whitespace().next().context("no number")?.parse()?;
         Ok(kib << 10)
     }

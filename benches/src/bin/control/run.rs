@@ -82,11 +82,12 @@ impl Cell<'_> {
         let first = crowd.in_sync(1).await;
         let all = crowd.in_sync(self.proxies).await;
         eprintln!(
-            "{} services, {} proxies: first push {:.2} s after the start, all in sync {:.2} s after it",
+            "{} services, {} proxies: first push {:.2} s after the start, all in sync {:.2} s after it, with {} MiB at most",
             self.services,
             self.proxies,
             (first - started).as_secs_f64(),
             (all - started).as_secs_f64(),
+            process.peak()? >> 20,
         );
         // Status of everything is written at first; it is not what is measured.
         self.settle(&process).await?;
@@ -101,13 +102,14 @@ impl Cell<'_> {
             while crowd.connected() > 0 {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
-            let _again = self.recipe.start()?;
+            let again = self.recipe.start()?;
             let back = crowd.in_sync(self.proxies).await;
             eprintln!(
-                "{} services, {} proxies: all in sync {:.2} s after the controller was killed",
+                "{} services, {} proxies: all in sync {:.2} s after the controller was killed, with {} MiB at most",
                 self.services,
                 self.proxies,
                 (back - killed).as_secs_f64(),
+                again.peak()? >> 20,
             );
         }
         Ok(())
