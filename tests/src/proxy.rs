@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use controller::serving;
+use futures::StreamExt as _;
 use ir::{Encoded, Key};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -19,7 +20,7 @@ use wire::discovery as message;
 use wire::discovery::discovery_client::DiscoveryClient;
 
 /// What a proxy has is told in parts of so many.
-const HELLO_RESOURCES: usize = 10_000;
+const HELLO_RESOURCES: usize = 1_000;
 
 /// Longer than any answer of a controller takes.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -88,6 +89,15 @@ pub struct Hello {
     pub unfinished: bool,
 }
 
+/// What a proxy has, by name and version.
+pub type Versions = Vec<(Key, Arc<str>)>;
+
+/// Of these resources.
+#[must_use]
+pub fn versions(resources: &BTreeMap<Key, Encoded>) -> Versions {
+    resources.values().map(|one| (one.key.clone(), Arc::clone(&one.version))).collect()
+}
+
 /// Resources that a thousand proxies of one process have in common, once each.
 #[derive(Debug, Default)]
 pub struct Shared(Mutex<HashMap<(Key, Arc<str>), Encoded>>);
@@ -127,38 +137,41 @@ impl Proxy {
     /// # Errors
     /// What the controller has against it at once; the rest comes with the first push.
     pub async fn begin(access: &Access, hello: Hello, resources: BTreeMap<Key, Encoded>) -> Result<Self, Status> {
-        let channel = access.connect().await.map_err(|error| Status::unavailable(format!("{error:?}")))?;
-        Self::begin_over(channel, access, hello, resources).await
+        let begun = Self::begin_knowing(access, hello, versions(&resources)).await?;
+        Ok(Self { resources, ..begun })
     }
 
-    /// As [`Proxy::begin`], over a connection that is there.
+    /// As [`Proxy::begin`], saying that it has resources of these versions. They are not kept.
     ///
     /// # Errors
     /// What the controller has against it at once.
-    pub async fn begin_over(
-        channel: Channel,
-        access: &Access,
-        hello: Hello,
-        resources: BTreeMap<Key, Encoded>,
-    ) -> Result<Self, Status> {
+    pub async fn begin_knowing(access: &Access, hello: Hello, versions: Versions) -> Result<Self, Status> {
+        let channel = access.connect().await.map_err(|error| Status::unavailable(format!("{error:?}")))?;
         let mut client = DiscoveryClient::new(channel).max_decoding_message_size(64 << 20);
         let (requests, mut waiting) = mpsc::channel(16);
         let everything = || convert::KINDS.into_iter().map(convert::wildcard).collect();
-        let versions: Vec<_> =
-            resources.values().map(|one| convert::resource_version(&one.key, &one.version)).collect();
-        let mut parts: Vec<message::Request> = versions
-            .chunks(HELLO_RESOURCES)
-            .map(|some| message::Request { initial_resource_versions: some.to_vec(), more: true, ..Default::default() })
-            .collect();
-        parts.push(message::Request { more: hello.unfinished, ..message::Request::default() });
-        parts[0].node = Some(hello.node);
-        parts[0].subscribe = hello.subscribe.unwrap_or_else(everything);
-        for part in parts {
-            requests.try_send(part).expect("there is room");
-        }
-        let stream = futures::stream::poll_fn(move |context| waiting.poll_recv(context));
+        let first = message::Request {
+            node: Some(hello.node),
+            subscribe: hello.subscribe.unwrap_or_else(everything),
+            more: hello.unfinished || !versions.is_empty(),
+            ..message::Request::default()
+        };
+        // One part after the other as they are asked for: it may be some time until it is this proxy's turn.
+        let mut said = 0;
+        let parts = std::iter::from_fn(move || {
+            let rest = versions.get(said..)?;
+            let part = rest.get(..HELLO_RESOURCES).unwrap_or(rest);
+            said += part.len();
+            (!part.is_empty()).then(|| message::Request {
+                initial_resource_versions: part.iter().map(|(key, it)| convert::resource_version(key, it)).collect(),
+                more: hello.unfinished || said < versions.len(),
+                ..message::Request::default()
+            })
+        });
+        let later = futures::stream::poll_fn(move |context| waiting.poll_recv(context));
+        let stream = futures::stream::iter(std::iter::once(first).chain(parts)).chain(later);
         let responses = client.stream(access.request(stream)).await?.into_inner();
-        Ok(Self { shared: None, requests, responses, resources })
+        Ok(Self { shared: None, requests, responses, resources: BTreeMap::new() })
     }
 
     /// The next push.

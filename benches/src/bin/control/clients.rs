@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use ir::{Encoded, Key, Kind};
-use sluice_tests::proxy::{Access, Hello, Proxy, Shared};
+use sluice_tests::proxy::{Access, Hello, Proxy, Shared, versions};
 use tokio::sync::{mpsc, watch};
 
 /// Pauses between attempts to connect, as a gateway makes them: full jitter.
@@ -85,9 +85,10 @@ impl One {
         let mut resources = BTreeMap::new();
         let mut pause = FIRST_PAUSE;
         loop {
-            // Kept for the next attempt if this one does not get anywhere.
-            if let Ok(mut proxy) = Proxy::begin(&self.access, self.hello.clone(), resources.clone()).await {
+            let begun = Proxy::begin_knowing(&self.access, self.hello.clone(), versions(&resources)).await;
+            if let Ok(mut proxy) = begun {
                 proxy.shared = Some(Arc::clone(&self.shared));
+                proxy.resources = std::mem::take(&mut resources);
                 let served = self.follow(&mut proxy).await;
                 resources = std::mem::take(&mut proxy.resources);
                 if served {

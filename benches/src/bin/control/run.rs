@@ -178,12 +178,10 @@ impl Cell<'_> {
         for index in 0..count {
             *mark += 1;
             let begun = Instant::now();
-            self.shops.change(index * 7 % self.services, *mark).await?;
-            let mut last = begun;
-            for _ in 0..self.proxies {
-                last = last.max(self.seen(crowd, *mark).await?);
-            }
-            waits.push(last - begun);
+            // The even ones; what else changes are the odd ones, so that nothing is written over before it was seen.
+            self.shops.change(index * 14 % self.services, *mark).await?;
+            let last = tokio::time::timeout(PATIENCE, self.seen_by_all(crowd, *mark)).await;
+            waits.push(last.context("a change did not reach every proxy")??.saturating_duration_since(begun));
             changed.fetch_add(1, Ordering::Relaxed);
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -205,15 +203,18 @@ impl Cell<'_> {
         Ok(())
     }
 
-    /// When one more proxy saw the mark.
-    async fn seen(&self, crowd: &mut Crowd, mark: u64) -> anyhow::Result<Instant> {
-        loop {
-            let seen = tokio::time::timeout(PATIENCE, crowd.seen.recv()).await;
-            let seen = seen.context("a change did not reach every proxy")?.context("no proxies")?;
+    /// When the last proxy saw the mark.
+    async fn seen_by_all(&self, crowd: &mut Crowd, mark: u64) -> anyhow::Result<Instant> {
+        let mut last = None;
+        let mut missing = self.proxies;
+        while missing > 0 {
+            let seen = crowd.seen.recv().await.context("no proxies")?;
             if seen.marks.contains(&mark) {
-                return Ok(seen.at);
+                missing -= 1;
+                last = last.max(Some(seen.at));
             }
         }
+        last.context("no proxies")
     }
 
     /// Other objects change, so many in a second.
@@ -224,7 +225,7 @@ impl Cell<'_> {
             let mut tick = tokio::time::interval(period);
             for index in 0_u64.. {
                 tick.tick().await;
-                let number = (index * 13 + 3) as usize % services;
+                let number = (index as usize * 26 + 3) % services;
                 match shops.change(number, index).await {
                     Ok(()) => changed.fetch_add(1, Ordering::Relaxed),
                     Err(error) => {
