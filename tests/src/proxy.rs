@@ -18,9 +18,7 @@ use tonic::{Request, Status, Streaming};
 use wire::convert;
 use wire::discovery as message;
 use wire::discovery::discovery_client::DiscoveryClient;
-
-/// What a proxy has is told in parts of so many.
-const HELLO_RESOURCES: usize = 1_000;
+use wire::hello::Kept;
 
 /// Longer than any answer of a controller takes.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -116,6 +114,8 @@ pub struct Proxy {
     pub shared: Option<Arc<Shared>>,
     requests: mpsc::Sender<message::Request>,
     responses: Streaming<message::Response>,
+    /// What it has from an earlier stream, until the controller asks.
+    kept: Kept,
     /// What it was told and has answered for.
     pub resources: BTreeMap<Key, Encoded>,
 }
@@ -150,28 +150,13 @@ impl Proxy {
         let mut client = DiscoveryClient::new(channel).max_decoding_message_size(64 << 20);
         let (requests, mut waiting) = mpsc::channel(16);
         let everything = || convert::KINDS.into_iter().map(convert::wildcard).collect();
-        let first = message::Request {
-            node: Some(hello.node),
-            subscribe: hello.subscribe.unwrap_or_else(everything),
-            more: hello.unfinished || !versions.is_empty(),
-            ..message::Request::default()
-        };
-        // One part after the other as they are asked for: it may be some time until it is this proxy's turn.
-        let mut said = 0;
-        let parts = std::iter::from_fn(move || {
-            let rest = versions.get(said..)?;
-            let part = rest.get(..HELLO_RESOURCES).unwrap_or(rest);
-            said += part.len();
-            (!part.is_empty()).then(|| message::Request {
-                initial_resource_versions: part.iter().map(|(key, it)| convert::resource_version(key, it)).collect(),
-                more: hello.unfinished || said < versions.len(),
-                ..message::Request::default()
-            })
-        });
+        let subscribe = hello.subscribe.unwrap_or_else(everything);
+        let (mut first, kept) = wire::hello::hello(hello.node, subscribe, versions);
+        first.more |= hello.unfinished;
         let later = futures::stream::poll_fn(move |context| waiting.poll_recv(context));
-        let stream = futures::stream::iter(std::iter::once(first).chain(parts)).chain(later);
+        let stream = futures::stream::iter([first]).chain(later);
         let responses = client.stream(access.request(stream)).await?.into_inner();
-        Ok(Self { shared: None, requests, responses, resources: BTreeMap::new() })
+        Ok(Self { shared: None, requests, responses, kept, resources: BTreeMap::new() })
     }
 
     /// The next push.
@@ -188,6 +173,13 @@ impl Proxy {
         };
         loop {
             let part = self.responses.message().await?.ok_or_else(|| Status::aborted("the stream ended"))?;
+            if !part.ask.is_empty() {
+                for request in std::mem::take(&mut self.kept).told(&part.ask) {
+                    self.send(request).await;
+                }
+                continue;
+            }
+            self.kept = Kept::default();
             let unreadable = |error: convert::ConvertError| Status::data_loss(error.to_string());
             push.nonce = part.nonce;
             push.controller = part.controller;

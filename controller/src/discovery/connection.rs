@@ -6,12 +6,13 @@ use std::mem::take;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ir::{Delta, Key};
+use ir::{Delta, Key, Kind};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::Instant;
 use tonic::{Status, Streaming};
 use tracing::{debug, warn};
-use wire::convert::Refusal;
+use wire::convert::{self, Refusal};
+use wire::digest::Digest;
 use wire::discovery::{Request, Response};
 
 use super::parts::{Envelope, PART_BYTES};
@@ -146,24 +147,41 @@ impl Connection {
             pushes: 0,
             outstanding: None,
         };
-        if first.initial_resource_versions.is_empty() && !first.more {
+        let digests = first.digests.iter().map(Digest::read).collect::<Result<Vec<_>, _>>().map_err(unreadable)?;
+        if first.initial_resource_versions.is_empty() && !first.more && digests.is_empty() {
             return Ok(standing);
         }
         head.wait_for(Option::is_some).await.map_err(|_| ending())?;
-        let _turn = Arc::clone(&self.bounds.turns).acquire_owned().await.map_err(|_| ending())?;
-        let known = tokio::time::timeout(self.bounds.hello, self.known(first)).await;
-        let known = known.map_err(|_| Status::deadline_exceeded("what the proxy has was not told in time"))??;
-        let Pull { delta, cursor } = self.member.scope.beyond(&known, |key| standing.subscription.wants(key));
+        let scope = Arc::clone(&self.member.scope);
+        let (same, at) = scope.same(&digests, |kind| standing.subscription.names(kind));
+        let differing: Vec<Kind> = digests.iter().map(|(kind, _)| *kind).filter(|kind| !same.contains(kind)).collect();
+        let known = if differing.is_empty() && !first.more && first.initial_resource_versions.is_empty() {
+            HashMap::new()
+        } else {
+            let _turn = Arc::clone(&self.bounds.turns).acquire_owned().await.map_err(|_| ending())?;
+            let known = tokio::time::timeout(self.bounds.hello, self.known(first, &differing)).await;
+            known.map_err(|_| Status::deadline_exceeded("what the proxy has was not told in time"))??
+        };
+        let Pull { delta, cursor } =
+            scope.beyond(&known, |key| standing.subscription.wants(key) && !same.contains(&key.kind));
         if delta.changed.len() > MAX_LACKING {
             standing.lead.removed = delta.removed;
         } else {
-            (standing.lead, standing.cursor) = (delta, cursor);
+            // Of the kinds that were the same, what has changed since then.
+            (standing.lead, standing.cursor) = (delta, if same.is_empty() { cursor } else { at });
         }
         Ok(standing)
     }
 
     /// Everything that the proxy has from an earlier stream.
-    async fn known(&mut self, mut part: Request) -> Result<HashMap<Key, Arc<str>>, Status> {
+    async fn known(&mut self, first: Request, asked: &[Kind]) -> Result<HashMap<Key, Arc<str>>, Status> {
+        let mut part = first;
+        if !asked.is_empty() {
+            let ask = asked.iter().map(|kind| convert::kind_name(*kind).to_owned()).collect();
+            self.send(Response { ask, ..Response::default() }).await?;
+            // Follows, whatever the first said.
+            part.more = true;
+        }
         let mut known = HashMap::with_capacity(part.initial_resource_versions.len());
         for _ in 0..MAX_HELLO_PARTS {
             if known.len() + part.initial_resource_versions.len() > MAX_KNOWN {
@@ -250,6 +268,7 @@ impl Connection {
             rejected,
             applied_micros,
             more: _,
+            digests: _,
         } = request;
         if subscribe.iter().any(|one| one.names.iter().any(|name| name == wire::convert::WILDCARD)) {
             // Sending again what the proxy has is harmless: it knows versions.

@@ -25,6 +25,7 @@ impl Envelope<'_> {
             removed: delta.removed.iter().map(ResourceName::from).collect(),
             more,
             controller: self.controller.to_owned(),
+            ask: Vec::new(),
         }
     }
 

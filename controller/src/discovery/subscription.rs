@@ -30,6 +30,12 @@ impl Subscription {
         self.all.contains(&key.kind) || self.names.get(&key.kind).is_some_and(|names| names.contains(&*key.name))
     }
 
+    /// The names that are wanted of a kind; `None` for all.
+    pub(super) fn names(&self, kind: Kind) -> Option<&BTreeSet<String>> {
+        static NONE: BTreeSet<String> = BTreeSet::new();
+        if self.all.contains(&kind) { None } else { Some(self.names.get(&kind).unwrap_or(&NONE)) }
+    }
+
     /// Takes a request's wishes in; tells the single names that are new.
     pub(super) fn change(
         &mut self,

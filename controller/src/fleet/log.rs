@@ -6,6 +6,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use ir::{Delta, Encoded, Key, Kind};
+use wire::digest::Digest;
 
 /// A point in a scope's history. 0 is before everything.
 pub type Cursor = u64;
@@ -44,6 +45,8 @@ pub(crate) struct Log {
     order: BTreeSet<(Cursor, Key)>,
     /// How many entries are there only to tell that something is gone.
     gone: usize,
+    /// What there is of each kind, in short.
+    digests: HashMap<Kind, Digest>,
 }
 
 #[derive(Debug)]
@@ -61,6 +64,11 @@ impl Log {
     /// The version in force.
     pub(crate) fn version(&self, key: &Key) -> Option<&Arc<str>> {
         self.entries.get(key)?.resource.as_ref().map(|resource| &resource.version)
+    }
+
+    /// What there is of a kind, in short.
+    pub(crate) fn digest(&self, kind: Kind) -> Digest {
+        self.digests.get(&kind).copied().unwrap_or_default()
     }
 
     /// How many resources there are, and how many bytes they have.
@@ -163,7 +171,14 @@ impl Log {
     fn put(&mut self, key: Key, entry: Entry) {
         self.order.insert((entry.at, key.clone()));
         self.gone += usize::from(entry.resource.is_none());
+        let digest = self.digests.entry(key.kind).or_default();
+        if let Some(new) = &entry.resource {
+            digest.add(&key, &new.version);
+        }
         if let Some(old) = self.entries.insert(key.clone(), entry) {
+            if let Some(old) = &old.resource {
+                digest.remove(&key, &old.version);
+            }
             self.order.remove(&(old.at, key));
             self.gone -= usize::from(old.resource.is_none());
         }
@@ -248,6 +263,9 @@ mod tests {
         let now: HashMap<_, _> = log.keys().map(|key| (key.clone(), log.version(key).unwrap().clone())).collect();
         has.insert(key("r07"), Arc::from("1"));
         assert_eq!(has, now);
+        let mut digest = Digest::default();
+        now.iter().for_each(|(key, version)| digest.add(key, version));
+        assert_eq!(log.digest(Kind::Cluster), digest);
         let one = log.slice(&Position::after(0), 0, |_| true);
         assert_eq!(one.delta.changed.len(), 1, "a resource that is too large goes alone");
     }

@@ -1,12 +1,13 @@
 //! Proxies that are told the same, as their connections see it: a log to read from and a bell that rings when it has
 //! grown.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ir::{Delta, Encoded, Key};
+use ir::{Delta, Encoded, Key, Kind};
 use tokio::sync::watch;
 use translate::ProxyScope;
+use wire::digest::Digest;
 
 use super::log::{Cursor, Log, Position, Slice};
 
@@ -62,6 +63,31 @@ impl Scope {
     pub fn beyond(&self, known: &HashMap<Key, Arc<str>>, wanted: impl Fn(&Key) -> bool) -> Pull {
         let log = self.log();
         Pull { delta: log.beyond(known, wanted), cursor: log.head() }
+    }
+
+    /// Which of these kinds are the same here, all of what is wanted of them; and the head at this moment. `names` tells
+    /// what is wanted of a kind, `None` for everything.
+    #[must_use]
+    pub fn same<'a>(
+        &self,
+        digests: &[(Kind, Digest)],
+        names: impl Fn(Kind) -> Option<&'a BTreeSet<String>>,
+    ) -> (BTreeSet<Kind>, Cursor) {
+        let log = self.log();
+        let of_names = |kind: Kind, names: &BTreeSet<String>| {
+            let mut digest = Digest::default();
+            for name in names {
+                let key = Key { kind, name: name.as_str().into() };
+                if let Some(version) = log.version(&key) {
+                    digest.add(&key, version);
+                }
+            }
+            digest
+        };
+        let same = digests.iter().filter(|(kind, digest)| {
+            *digest == names(*kind).map_or_else(|| log.digest(*kind), |names| of_names(*kind, names))
+        });
+        (same.map(|(kind, _)| *kind).collect(), log.head())
     }
 
     /// One resource as it is now.

@@ -52,7 +52,7 @@ impl Collector {
 
     /// Takes a part; the push once it is the last one. What is not wanted is left out: it was asked for once.
     pub(crate) fn take(&mut self, part: Response, wanted: &Wanted) -> Result<Option<Push>, PushError> {
-        let Response { nonce, changed, removed, more, controller: _ } = part;
+        let Response { nonce, changed, removed, more, controller: _, ask: _ } = part;
         if nonce.is_empty() {
             return Err(PushError::NoNonce);
         }
@@ -124,7 +124,7 @@ mod tests {
     }
 
     fn part(nonce: &str, changed: Vec<Resource>, removed: Vec<ResourceName>, more: bool) -> Response {
-        Response { nonce: nonce.to_owned(), changed, removed, more, controller: String::new() }
+        Response { nonce: nonce.to_owned(), changed, removed, more, ..Response::default() }
     }
 
     fn all() -> Wanted {

@@ -11,7 +11,8 @@ use tonic::{Code, Status, Streaming};
 use tracing::{debug, info};
 use wire::convert;
 use wire::discovery::discovery_client::DiscoveryClient;
-use wire::discovery::{Node, Rejected, Request, ResourceVersion, Response};
+use wire::discovery::{Node, Rejected, Request, Response};
+use wire::hello::{self, Kept};
 
 use crate::discovery::client::{Client, Life};
 use crate::discovery::push::{Collector, Push, PushError};
@@ -26,10 +27,6 @@ use crate::telemetry::control::{ControlMetrics, seconds};
 
 /// Requests of ours that may wait for a controller that does not read.
 const QUEUE: usize = 4;
-/// Of what we have, in one message, bytes. Controllers have many proxies to listen to at once.
-const PART_BYTES: usize = 128 << 10;
-/// In the message that also says who we are, which waits there until it is our turn.
-const FIRST_BYTES: usize = 16 << 10;
 
 /// Why a stream ended or never began.
 #[derive(Debug, thiserror::Error)]
@@ -123,11 +120,10 @@ impl Client {
         let mut client = DiscoveryClient::with_origin(connection.channel, connection.origin)
             .max_decoding_message_size(self.limits.message_bytes)
             .max_encoding_message_size(usize::MAX);
-        let first = self.first_requests(&wanted).await;
-        let (requests, queued) = mpsc::channel(first.len() + QUEUE);
-        for request in first {
-            self.send(&requests, request).await?;
-        }
+        let (first, kept) = self.hello(&wanted).await;
+        let mut kept = Some(kept);
+        let (requests, queued) = mpsc::channel(QUEUE);
+        self.send(&requests, first).await?;
         let call = outgoing(queued, &credential)?;
         let mut incoming = match tokio::time::timeout(self.limits.answer_timeout, client.stream(call)).await {
             Err(_) => return Err(StreamError::Silent(self.limits.answer_timeout)),
@@ -178,6 +174,14 @@ impl Client {
             {
                 stream.controller = short(&part.controller);
             }
+            if !part.ask.is_empty() {
+                for request in kept.take().unwrap_or_default().told(&part.ask) {
+                    self.send(&requests, request).await?;
+                }
+                continue;
+            }
+            // It knows what we have.
+            kept = None;
             match collector.take(part, &wanted)? {
                 None => deadline = deadline.or(Some(received + self.limits.push_timeout)),
                 Some(push) => {
@@ -190,28 +194,20 @@ impl Client {
         }
     }
 
-    /// Who we are, what we want, what we have: in one message, as long as it fits.
-    async fn first_requests(&self, wanted: &Wanted) -> Vec<Request> {
+    /// Who we are, what we want, what we have.
+    async fn hello(&self, wanted: &Wanted) -> (Request, Kept) {
         let node = &self.node;
-        let versions = self.gateway.versions().await;
-        let versions: Vec<ResourceVersion> = versions
-            .iter()
-            .filter(|(key, _)| wanted.covers(key))
-            .map(|(key, version)| convert::resource_version(key, version))
-            .collect();
-        let mut requests = in_parts(versions);
-        if let Some(first) = requests.first_mut() {
-            first.subscribe = wanted.subscriptions();
-            first.node = Some(Node {
-                pod: node.pod.clone(),
-                namespace: node.namespace.clone(),
-                service_account: node.service_account.clone(),
-                cluster: node.cluster.clone(),
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-                instance: self.instance.clone(),
-            });
-        }
-        requests
+        let mut versions = self.gateway.versions().await;
+        versions.retain(|(key, _)| wanted.covers(key));
+        let node = Node {
+            pod: node.pod.clone(),
+            namespace: node.namespace.clone(),
+            service_account: node.service_account.clone(),
+            cluster: node.cluster.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            instance: self.instance.clone(),
+        };
+        hello::hello(node, wanted.subscriptions(), versions)
     }
 
     async fn send(&self, requests: &mpsc::Sender<Request>, request: Request) -> Result<(), StreamError> {
@@ -300,29 +296,6 @@ async fn change(wanted: &mut watch::Receiver<Wanted>) {
     }
 }
 
-/// At least one request. The first is small: it is alone unless little follows.
-fn in_parts(versions: Vec<ResourceVersion>) -> Vec<Request> {
-    let size = |version: &ResourceVersion| {
-        version.version.len() + version.key.as_ref().map_or(0, |key| key.kind.len() + key.name.len()) + 16
-    };
-    let mut requests = vec![Request::default()];
-    let mut filled = if versions.iter().map(size).sum::<usize>() > FIRST_BYTES { PART_BYTES } else { 0 };
-    for version in versions {
-        let size = size(&version);
-        if filled + size > PART_BYTES && filled > 0 {
-            requests.push(Request::default());
-            filled = 0;
-        }
-        filled += size;
-        if let Some(last) = requests.last_mut() {
-            last.initial_resource_versions.push(version);
-        }
-    }
-    let last = requests.len() - 1;
-    requests.iter_mut().take(last).for_each(|request| request.more = true);
-    requests
-}
-
 fn outgoing(
     mut queued: mpsc::Receiver<Request>,
     credential: &Credential,
@@ -351,33 +324,5 @@ async fn next(
         Ok(Some(part)) => Ok(Ok(part)),
         Ok(None) => Err(StreamError::Ended),
         Err(status) => Ok(Err(status)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_there_is_told_in_messages_that_controllers_take() {
-        assert_eq!(in_parts(Vec::new()), [Request::default()]);
-        let version = |index: usize| {
-            let name = format!("outbound|80||service-{index}.namespace.svc.cluster.local");
-            convert::resource_version(
-                &Key { kind: ir::Kind::Cluster, name: name.into() },
-                "0123456789abcdef0123456789abcdef",
-            )
-        };
-        let all: Vec<_> = (0..50_000).map(version).collect();
-        let parts = in_parts(all.clone());
-        let (last, others) = parts.split_last().unwrap();
-        assert!(others.len() > 10 && others.iter().all(|it| it.more) && !last.more);
-        assert!(parts[0].initial_resource_versions.is_empty());
-        for part in &parts {
-            assert!(prost::Message::encoded_len(part) < 2 * PART_BYTES);
-        }
-        let told: Vec<_> = parts.into_iter().flat_map(|it| it.initial_resource_versions).collect();
-        assert_eq!(told, all);
-        assert_eq!(in_parts(all[..3].to_vec()).len(), 1);
     }
 }

@@ -186,6 +186,7 @@ pub(crate) fn part(nonce: &str, changed: &[Encoded], removed: &[Key], more: bool
         removed: removed.iter().map(Into::into).collect(),
         more,
         controller: "scripted-1".to_owned(),
+        ask: Vec::new(),
     }
 }
 

@@ -19,6 +19,8 @@ pub enum ConvertError {
     NoName { message: &'static str, kind: Kind },
     #[error("{key} has no version")]
     NoVersion { key: String },
+    #[error("the digest of kind {kind} does not have 16 bytes")]
+    NoDigest { kind: Kind },
     #[error("{key} is refused without a reason")]
     NoReason { key: String },
 }

@@ -3,6 +3,8 @@
 //! something is sent, is decided at the ends.
 
 pub mod convert;
+pub mod digest;
+pub mod hello;
 
 /// Configuration: `gateway/ir/proto/discovery.proto`.
 pub mod discovery {

@@ -57,6 +57,54 @@ async fn a_controller_that_comes_back_is_told_what_is_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_has_much_says_it_in_short_and_the_rest_when_asked() {
+    let mesh = Mesh::new();
+    let (pod, mut controller) = (Pod::new(&mesh), Controller::start(&mesh));
+    let socket = controller.socket;
+    let proxy = Proxy::start(pod.options(&controller)).await;
+    let (mut stream, _) = controller.begin().await;
+    let groups: Vec<Encoded> = (0..3_000).map(|index| group(&format!("shop-{index}"), 299)).collect();
+    stream.push("1", &shop(), &[]).await;
+    stream.push("2", &groups, &[]).await;
+    drop(controller);
+
+    let mut controller = Controller::start_at(&mesh, &mesh, socket);
+    let (mut stream, first) = controller.begin().await;
+    assert!(first.initial_resource_versions.is_empty() && !first.more);
+    let mut digests = std::collections::BTreeMap::new();
+    for one in shop().iter().chain(&groups) {
+        let digest: &mut wire::digest::Digest = digests.entry(one.key.kind).or_default();
+        digest.add(&one.key, &one.version);
+    }
+    let read = first.digests.iter().map(|it| wire::digest::Digest::read(it).unwrap());
+    assert_eq!(read.collect::<std::collections::BTreeMap<_, _>>(), digests);
+
+    let ask = vec!["route_group".to_owned(), "secret".to_owned()];
+    assert!(stream.send(wire::discovery::Response { ask: ask.clone(), ..Default::default() }).await);
+    let (mut told, mut parts) = (Vec::new(), 0);
+    loop {
+        let part = stream.request().await;
+        told.extend(has(&part));
+        parts += 1;
+        if !part.more {
+            break;
+        }
+    }
+    told.sort();
+    let kept: Vec<Encoded> =
+        shop().into_iter().chain(groups).filter(|one| one.key.kind == ir::Kind::RouteGroup).collect();
+    assert_eq!(told, versions(&kept));
+    assert!(parts > 1);
+    stream.push("1", &[group("shop", 298)], &[]).await;
+    assert_eq!(proxy.status("shop.test").await, Some(298));
+    // Asked again, it has nothing more to say, and goes on.
+    assert!(stream.send(wire::discovery::Response { ask, ..Default::default() }).await);
+    assert_eq!(stream.request().await, Request::default());
+    stream.push("2", &[group("shop", 297)], &[]).await;
+    assert_eq!(proxy.status("shop.test").await, Some(297));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_proxy_that_restarts_without_a_controller_serves_its_snapshot() {
     let mesh = Mesh::new();
     let (pod, mut controller) = (Pod::new(&mesh), Controller::start(&mesh));

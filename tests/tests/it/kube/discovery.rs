@@ -207,24 +207,77 @@ async fn a_proxy_may_want_less() {
     assert!(proxy.resources.keys().all(|key| key.kind == Kind::Listener), "{:?}", proxy.resources);
 }
 
+/// Much is said in short at first, kind by kind, and at length where it differs.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_proxy_that_has_very_much_may_say_so_in_parts() {
+async fn a_proxy_that_has_very_much_is_asked_for_what_differs() {
     let plane = ControlPlane::shared().await;
     let mesh = Mesh::install(plane).await;
-    plane.apply(&objects(&mesh.namespace, 200)).await;
+    let hosts = (0..300).map(|index| format!("web-{index}.test")).collect::<Vec<_>>();
+    let many = |status: u16| {
+        let host = |host: &String| {
+            service(&mesh.namespace, status).replace("web.test", host).replace("name: web", &format!("name: {host}"))
+        };
+        hosts.iter().map(host).collect::<Vec<_>>().join("---")
+    };
+    plane.apply(&format!("{}---{}", gateway(&mesh.namespace), many(200))).await;
     mesh.pod("edge-0", &[("edge", &mesh.namespace)]).await;
     let running = mesh.controller().await;
     let access = mesh.access(&running, &mesh.namespace, "edge-0").await;
+    let begin = |has| Proxy::begin(&access, hello(&mesh.namespace, "edge-0"), has);
+    let mut proxy = begin(BTreeMap::new()).await.unwrap();
+    proxy.until("everything", |resources| resources.len() > hosts.len()).await;
+    let all = proxy.resources;
+
+    let mut same = begin(all.clone()).await.unwrap();
+    let push = same.push().await;
+    assert_eq!((push.changed.len(), push.removed.len()), (0, 0));
+    same.ack(push).await;
+    // And goes on from there.
+    plane.apply(&many(200).split("---").next().unwrap().replace("200", "201")).await;
+    let push = same.push().await;
+    assert_eq!((push.changed.len(), push.removed.len()), (1, 0));
+    same.ack(push).await;
+    let now = same.resources;
+
+    // One that is old, one that is missing, one that is gone, and a kind that is gone altogether.
+    let groups: Vec<ir::Key> = now.keys().filter(|key| key.kind == Kind::RouteGroup).cloned().collect();
+    let mut has = now.clone();
+    has.get_mut(&groups[0]).unwrap().version = "old".into();
+    has.remove(&groups[1]);
+    let gone = ir::Key { kind: Kind::RouteGroup, name: "gone".into() };
+    let other = ir::Key { kind: Kind::Cluster, name: "gone".into() };
+    for key in [&gone, &other] {
+        let one = ir::Encoded { key: key.clone(), version: "0".into(), body: std::sync::Arc::from([]) };
+        has.insert(key.clone(), one);
+    }
+    let mut differing = begin(has).await.unwrap();
+    let push = differing.push().await;
+    let mut changed: Vec<_> = push.changed.iter().map(|one| &one.key).collect();
+    changed.sort();
+    assert_eq!(changed, [&groups[0], &groups[1]]);
+    assert_eq!(push.removed.iter().collect::<std::collections::BTreeSet<_>>(), [&gone, &other].into());
+    differing.ack(push).await;
+    assert_eq!(differing.resources, now);
+
+    // Who lacks nearly everything is told everything.
+    let old = |(key, one): (ir::Key, ir::Encoded)| (key, ir::Encoded { version: "old".into(), ..one });
+    let mut outdated = begin(now.clone().into_iter().map(old).collect()).await.unwrap();
+    let push = outdated.push().await;
+    assert_eq!((push.changed.len(), push.removed.len()), (now.len(), 0));
+    outdated.ack(push).await;
+    assert_eq!(outdated.resources, now);
+
     // All of it is from a time that is over.
     let old = (0..25_000).map(|index| {
         let key = ir::Key { kind: Kind::Cluster, name: format!("outbound|80||old-{index}.test").into() };
         (key.clone(), ir::Encoded { key, version: "0".into(), body: std::sync::Arc::from([]) })
     });
-    let mut proxy = Proxy::begin(&access, hello(&mesh.namespace, "edge-0"), old.collect()).await.unwrap();
-    let push = proxy.push().await;
-    assert_eq!(push.removed.len(), 25_000);
-    proxy.ack(push).await;
-    assert!(group(&proxy.resources).is_some());
+    let mut stranger = begin(old.collect()).await.unwrap();
+    let push = stranger.push().await;
+    assert_eq!((push.changed.len(), push.removed.len()), (now.len(), 25_000));
+    stranger.ack(push).await;
+    assert_eq!(stranger.resources, now);
+    running.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
