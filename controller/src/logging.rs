@@ -1,6 +1,7 @@
 //! Logs of the controller as a program: where they go, in which form, and how much of them; the last can be changed while
 //! it runs.
 
+use std::io::IsTerminal as _;
 use std::sync::Arc;
 
 use tracing_subscriber::filter::{EnvFilter, ParseError};
@@ -61,7 +62,7 @@ impl LogLevel {
 pub fn start(text: &str, format: LogFormat) -> Result<LogLevel, LevelError> {
     let (filter, handle) = reload::Layer::new(filter(text)?);
     let lines = match format {
-        LogFormat::Text => fmt::layer().with_target(false).boxed(),
+        LogFormat::Text => fmt::layer().with_target(false).with_ansi(colours()).boxed(),
         LogFormat::Json => fmt::layer().json().flatten_event(true).with_target(false).boxed(),
     };
     // A second start in one process changes nothing and is a mistake of ours at most.
@@ -69,9 +70,14 @@ pub fn start(text: &str, format: LogFormat) -> Result<LogLevel, LevelError> {
     Ok(LogLevel { set: Arc::new(move |filter| handle.reload(filter).map_err(|_| LevelError::Ended)) })
 }
 
+/// Only for people: what collects a pod's log would keep the escape sequences.
+fn colours() -> bool {
+    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
 /// What libraries say is left out unless asked for by name: the Kubernetes client logs whole answers it cannot read,
 /// which may hold secrets, and complains anew at every attempt about what our own log has told once.
-const QUIET: [&str; 2] = ["kube_client=error", "kube_runtime=error"];
+const QUIET: [&str; 2] = ["kube_client=off", "kube_runtime=error"];
 
 fn filter(text: &str) -> Result<EnvFilter, LevelError> {
     let quiet = QUIET.iter().filter(|one| !text.contains(one.split('=').next().unwrap_or_default()));

@@ -116,6 +116,8 @@ pub struct Proxy {
     responses: Streaming<message::Response>,
     /// What it has from an earlier stream, until the controller asks.
     kept: Kept,
+    /// How many versions it was asked for.
+    pub asked: usize,
     /// What it was told and has answered for.
     pub resources: BTreeMap<Key, Encoded>,
 }
@@ -156,7 +158,7 @@ impl Proxy {
         let later = futures::stream::poll_fn(move |context| waiting.poll_recv(context));
         let stream = futures::stream::iter([first]).chain(later);
         let responses = client.stream(access.request(stream)).await?.into_inner();
-        Ok(Self { shared: None, requests, responses, kept, resources: BTreeMap::new() })
+        Ok(Self { shared: None, requests, responses, kept, asked: 0, resources: BTreeMap::new() })
     }
 
     /// The next push.
@@ -175,6 +177,7 @@ impl Proxy {
             let part = self.responses.message().await?.ok_or_else(|| Status::aborted("the stream ended"))?;
             if !part.ask.is_empty() {
                 for request in std::mem::take(&mut self.kept).told(&part.ask) {
+                    self.asked += request.initial_resource_versions.len();
                     self.send(request).await;
                 }
                 continue;

@@ -12,8 +12,8 @@ use tokio::time::Instant;
 use tonic::{Status, Streaming};
 use tracing::{debug, warn};
 use wire::convert::{self, Refusal};
-use wire::digest::Digest;
-use wire::discovery::{Request, Response};
+use wire::digest::{self, Digest};
+use wire::discovery::{Ask, Request, Response};
 
 use super::parts::{Envelope, PART_BYTES};
 use super::subscription::Subscription;
@@ -153,31 +153,38 @@ impl Connection {
         }
         head.wait_for(Option::is_some).await.map_err(|_| ending())?;
         let scope = Arc::clone(&self.member.scope);
-        let (same, at) = scope.same(&digests, |kind| standing.subscription.names(kind));
-        let differing: Vec<Kind> = digests.iter().map(|(kind, _)| *kind).filter(|kind| !same.contains(kind)).collect();
-        let known = if differing.is_empty() && !first.more && first.initial_resource_versions.is_empty() {
+        let (differing, at) = scope.differing(&digests, |kind| standing.subscription.names(kind));
+        let asked: Vec<Ask> = differing
+            .iter()
+            .filter(|(_, buckets)| !buckets.is_empty())
+            .map(|(kind, buckets)| Ask { kind: convert::kind_name(*kind).to_owned(), buckets: buckets.clone().into() })
+            .collect();
+        let known = if asked.is_empty() && !first.more && first.initial_resource_versions.is_empty() {
             HashMap::new()
         } else {
             let _turn = Arc::clone(&self.bounds.turns).acquire_owned().await.map_err(|_| ending())?;
-            let known = tokio::time::timeout(self.bounds.hello, self.known(first, &differing)).await;
+            let known = tokio::time::timeout(self.bounds.hello, self.known(first, asked)).await;
             known.map_err(|_| Status::deadline_exceeded("what the proxy has was not told in time"))??
         };
-        let Pull { delta, cursor } =
-            scope.beyond(&known, |key| standing.subscription.wants(key) && !same.contains(&key.kind));
+        let differing: HashMap<Kind, HashSet<u8>> =
+            differing.into_iter().map(|(kind, buckets)| (kind, buckets.into_iter().collect())).collect();
+        let Pull { delta, cursor } = scope.beyond(&known, |key| {
+            standing.subscription.wants(key)
+                && differing.get(&key.kind).is_none_or(|buckets| buckets.contains(&digest::bucket(key)))
+        });
         if delta.changed.len() > MAX_LACKING {
             standing.lead.removed = delta.removed;
         } else {
-            // Of the kinds that were the same, what has changed since then.
-            (standing.lead, standing.cursor) = (delta, if same.is_empty() { cursor } else { at });
+            // Where there was no difference, what has changed since it was looked at.
+            (standing.lead, standing.cursor) = (delta, if differing.is_empty() { cursor } else { at });
         }
         Ok(standing)
     }
 
     /// Everything that the proxy has from an earlier stream.
-    async fn known(&mut self, first: Request, asked: &[Kind]) -> Result<HashMap<Key, Arc<str>>, Status> {
+    async fn known(&mut self, first: Request, ask: Vec<Ask>) -> Result<HashMap<Key, Arc<str>>, Status> {
         let mut part = first;
-        if !asked.is_empty() {
-            let ask = asked.iter().map(|kind| convert::kind_name(*kind).to_owned()).collect();
+        if !ask.is_empty() {
             self.send(Response { ask, ..Response::default() }).await?;
             // Follows, whatever the first said.
             part.more = true;

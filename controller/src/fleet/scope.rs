@@ -65,14 +65,14 @@ impl Scope {
         Pull { delta: log.beyond(known, wanted), cursor: log.head() }
     }
 
-    /// Which of these kinds are the same here, all of what is wanted of them; and the head at this moment. `names` tells
-    /// what is wanted of a kind, `None` for everything.
+    /// In which buckets of these kinds there is something else here, of what is wanted of them; and the head at this moment.
+    /// `names` tells what is wanted of a kind, `None` for everything.
     #[must_use]
-    pub fn same<'a>(
+    pub fn differing<'a>(
         &self,
         digests: &[(Kind, Digest)],
         names: impl Fn(Kind) -> Option<&'a BTreeSet<String>>,
-    ) -> (BTreeSet<Kind>, Cursor) {
+    ) -> (Vec<(Kind, Vec<u8>)>, Cursor) {
         let log = self.log();
         let of_names = |kind: Kind, names: &BTreeSet<String>| {
             let mut digest = Digest::default();
@@ -84,10 +84,15 @@ impl Scope {
             }
             digest
         };
-        let same = digests.iter().filter(|(kind, digest)| {
-            *digest == names(*kind).map_or_else(|| log.digest(*kind), |names| of_names(*kind, names))
+        let differing = digests.iter().map(|(kind, digest)| {
+            let buckets = match (names(*kind), log.digest(*kind)) {
+                (Some(names), _) => digest.differing(&of_names(*kind, names)),
+                (None, Some(own)) => digest.differing(own),
+                (None, None) => digest.differing(&Digest::default()),
+            };
+            (*kind, buckets)
         });
-        (same.map(|(kind, _)| *kind).collect(), log.head())
+        (differing.collect(), log.head())
     }
 
     /// One resource as it is now.

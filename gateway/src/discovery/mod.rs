@@ -83,7 +83,7 @@ pub struct Limits {
     pub message_bytes: usize,
     /// Of all parts of a push together.
     pub push_bytes: usize,
-    /// From the first part of a push to the last.
+    /// Between two parts of a push.
     pub push_timeout: Duration,
     /// Until a controller answers a stream, or reads an answer; it may have to ask others about us first.
     pub answer_timeout: Duration,

@@ -41,7 +41,7 @@ pub(crate) enum StreamError {
     Token,
     #[error("the controller does not answer within {0:?}")]
     Silent(Duration),
-    #[error("a push is not complete after {0:?}")]
+    #[error("a push is not complete, and nothing more of it came for {0:?}")]
     Slow(Duration),
     #[error("the controller does not read for {0:?}")]
     Stuck(Duration),
@@ -183,7 +183,7 @@ impl Client {
             // It knows what we have.
             kept = None;
             match collector.take(part, &wanted)? {
-                None => deadline = deadline.or(Some(received + self.limits.push_timeout)),
+                None => deadline = Some(received + self.limits.push_timeout),
                 Some(push) => {
                     deadline = None;
                     life.pushed |= !push.delta.is_empty();

@@ -19,7 +19,7 @@ pub enum ConvertError {
     NoName { message: &'static str, kind: Kind },
     #[error("{key} has no version")]
     NoVersion { key: String },
-    #[error("the digest of kind {kind} does not have 16 bytes")]
+    #[error("the digest of kind {kind} does not have 256 sums")]
     NoDigest { kind: Kind },
     #[error("{key} is refused without a reason")]
     NoReason { key: String },

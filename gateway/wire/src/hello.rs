@@ -1,16 +1,16 @@
 //! What a proxy says at the start of a stream of what it has: little at once, much in short and at length only if asked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use ir::Key;
+use ir::{Key, Kind};
 
 use crate::convert;
-use crate::digest::Digest;
-use crate::discovery::{Node, Request, ResourceVersion, Subscription};
+use crate::digest::{self, Digest};
+use crate::discovery::{Ask, Node, Request, ResourceVersion, Subscription};
 
 /// Up to so many bytes are said at once.
-const LITTLE: usize = 16 << 10;
+const LITTLE: usize = 32 << 10;
 /// Of much, in one message, bytes. Controllers have many proxies to listen to at once.
 const PART: usize = 128 << 10;
 
@@ -37,10 +37,16 @@ pub fn hello(node: Node, subscribe: Vec<Subscription>, versions: Vec<(Key, Arc<s
 }
 
 impl Kept {
-    /// The answer to a controller that asks for these kinds: one request after the other, at least one.
-    pub fn told(self, asked: &[String]) -> impl Iterator<Item = Request> + use<> {
+    /// The answer to a controller that asks: one request after the other, at least one.
+    pub fn told(self, asked: &[Ask]) -> impl Iterator<Item = Request> + use<> {
         let mut versions = self.0;
-        versions.retain(|(key, _)| asked.iter().any(|kind| kind == convert::kind_name(key.kind)));
+        let asked: Vec<(Kind, HashSet<u8>)> = asked
+            .iter()
+            .filter_map(|ask| Some((convert::kind(&ask.kind).ok()?, ask.buckets.iter().copied().collect())))
+            .collect();
+        versions.retain(|(key, _)| {
+            asked.iter().any(|(kind, buckets)| *kind == key.kind && buckets.contains(&digest::bucket(key)))
+        });
         let mut versions = versions.into_iter().peekable();
         let mut done = false;
         std::iter::from_fn(move || {
@@ -64,7 +70,6 @@ fn size(key: &Key, version: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use ir::Kind;
     use prost::Message as _;
 
     use super::*;
@@ -90,19 +95,25 @@ mod tests {
         let all = versions(50_000);
         let (first, kept) = hello(Node::default(), Vec::new(), all.clone());
         assert_eq!((first.initial_resource_versions.len(), first.digests.len()), (0, 2));
-        assert!(first.encoded_len() < 200);
-        let parts: Vec<Request> = kept.told(&["cluster".to_owned(), "secret".to_owned()]).collect();
+        assert!(first.encoded_len() < 9_000);
+        let ask = |kind: &str, buckets: std::ops::RangeInclusive<u8>| Ask {
+            kind: kind.to_owned(),
+            buckets: buckets.collect(),
+        };
+        let asked = [ask("cluster", 0..=127), ask("secret", 0..=255), ask("hologram", 0..=255)];
+        let parts: Vec<Request> = kept.told(&asked).collect();
         let (last, others) = parts.split_last().unwrap();
-        assert!(others.len() > 10 && others.iter().all(|it| it.more) && !last.more);
+        assert!(others.len() > 5 && others.iter().all(|it| it.more) && !last.more);
         assert!(parts.iter().all(|part| part.encoded_len() < 2 * PART));
         let told = parts.into_iter().flat_map(|it| it.initial_resource_versions);
         let told: Vec<(Key, Arc<str>)> = told.map(|it| it.try_into().unwrap()).collect();
-        assert!(told.iter().eq(all.iter().filter(|(key, _)| key.kind == Kind::Cluster)));
+        let wanted = all.iter().filter(|(key, _)| key.kind == Kind::Cluster && digest::bucket(key) < 128);
+        assert!(told.iter().eq(wanted));
     }
 
     #[test]
     fn who_has_nothing_of_it_says_so() {
-        let parts: Vec<Request> = Kept::default().told(&["cluster".to_owned()]).collect();
+        let parts: Vec<Request> = Kept::default().told(&[]).collect();
         assert_eq!(parts, [Request::default()]);
     }
 }

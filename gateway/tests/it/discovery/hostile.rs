@@ -64,6 +64,20 @@ async fn a_push_that_is_never_finished_ends_the_stream() {
     recovered(&proxy, &mut controller, "timeout").await;
 }
 
+/// A controller that a thousand proxies come back to needs its time.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_push_may_take_any_time_while_it_goes_on() {
+    let limits = Limits { push_timeout: Duration::from_millis(500), ..Limits::default() };
+    let (_pod, _controller, proxy, mut stream) = serving(limits).await;
+    for name in ["a", "b", "c", "d", "e", "f"] {
+        assert!(stream.send(part("2", &[group(name, 298)], &[], true)).await);
+        tokio::time::sleep(Duration::from_millis(150)).await;
+    }
+    stream.push("2", &[group("shop", 298)], &[]).await;
+    assert_eq!(proxy.status("shop.test").await, Some(298));
+    assert!(failures(&proxy, "timeout") < 1.0);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_huge_message_ends_the_stream() {
     let limits = Limits { message_bytes: 64 << 10, ..Limits::default() };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ir::{Encoded, Key};
-use wire::discovery::Request;
+use wire::discovery::{Ask, Request};
 
 use crate::controller::Controller;
 use crate::mesh::{Mesh, Pod};
@@ -79,7 +79,8 @@ async fn who_has_much_says_it_in_short_and_the_rest_when_asked() {
     let read = first.digests.iter().map(|it| wire::digest::Digest::read(it).unwrap());
     assert_eq!(read.collect::<std::collections::BTreeMap<_, _>>(), digests);
 
-    let ask = vec!["route_group".to_owned(), "secret".to_owned()];
+    let ask = |kind: &str| Ask { kind: kind.to_owned(), buckets: (0..=255).collect() };
+    let ask = vec![ask("route_group"), ask("secret")];
     assert!(stream.send(wire::discovery::Response { ask: ask.clone(), ..Default::default() }).await);
     let (mut told, mut parts) = (Vec::new(), 0);
     loop {
