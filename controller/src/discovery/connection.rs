@@ -13,7 +13,7 @@ use tonic::{Status, Streaming};
 use tracing::{debug, warn};
 use wire::convert::{self, Refusal};
 use wire::digest::{self, Digest};
-use wire::discovery::{Ask, Request, Response};
+use wire::discovery::{Ask, Request, Response, Subscription as Subscribe};
 
 use super::parts::{Envelope, PART_BYTES};
 use super::subscription::Subscription;
@@ -85,8 +85,19 @@ struct Standing {
     cursor: Cursor,
     /// Names asked for later, which are told about even if nothing changed.
     asked: HashSet<Key>,
+    /// The subscription grew by whole kinds: everything wanted must be looked at again.
+    widened: bool,
     pushes: u64,
     outstanding: Option<Outstanding>,
+}
+
+impl Standing {
+    /// Takes wishes in that came after the first.
+    fn resubscribe(&mut self, subscribe: Vec<Subscribe>, unsubscribe: Vec<Subscribe>) -> Result<(), Status> {
+        self.widened |= subscribe.iter().any(|one| one.names.iter().any(|name| name == convert::WILDCARD));
+        self.asked.extend(self.subscription.change(subscribe, unsubscribe).map_err(unreadable)?);
+        Ok(())
+    }
 }
 
 impl Connection {
@@ -144,6 +155,7 @@ impl Connection {
             lead: Delta::default(),
             cursor: 0,
             asked: HashSet::new(),
+            widened: false,
             pushes: 0,
             outstanding: None,
         };
@@ -163,7 +175,7 @@ impl Connection {
             HashMap::new()
         } else {
             let _turn = Arc::clone(&self.bounds.turns).acquire_owned().await.map_err(|_| ending())?;
-            let known = tokio::time::timeout(self.bounds.hello, self.known(first, asked)).await;
+            let known = tokio::time::timeout(self.bounds.hello, self.known(first, asked, &mut standing)).await;
             known.map_err(|_| Status::deadline_exceeded("what the proxy has was not told in time"))??
         };
         let differing: HashMap<Kind, HashSet<u8>> =
@@ -182,7 +194,12 @@ impl Connection {
     }
 
     /// Everything that the proxy has from an earlier stream.
-    async fn known(&mut self, first: Request, ask: Vec<Ask>) -> Result<HashMap<Key, Arc<str>>, Status> {
+    async fn known(
+        &mut self,
+        first: Request,
+        ask: Vec<Ask>,
+        standing: &mut Standing,
+    ) -> Result<HashMap<Key, Arc<str>>, Status> {
         let mut part = first;
         if !ask.is_empty() {
             self.send(Response { ask, ..Response::default() }).await?;
@@ -201,8 +218,15 @@ impl Connection {
             if !part.more {
                 return Ok(known);
             }
-            let next = self.requests.message().await?;
-            part = next.ok_or_else(|| Status::cancelled("the stream ended before it began"))?;
+            part = loop {
+                let next = self.requests.message().await?;
+                let mut next = next.ok_or_else(|| Status::cancelled("the stream ended before it began"))?;
+                if next.subscribe.is_empty() && next.unsubscribe.is_empty() {
+                    break next;
+                }
+                // It has learned meanwhile what else it wants, which is no part of what it has.
+                standing.resubscribe(take(&mut next.subscribe), take(&mut next.unsubscribe))?;
+            };
         }
         Err(Status::resource_exhausted("the proxy has more than a proxy can have"))
     }
@@ -218,7 +242,9 @@ impl Connection {
             }
         }
         let wants = |key: &Key| standing.subscription.wants(key);
-        let (mut slice, mut cursor) = scope.slice(&Position::after(standing.cursor), PART_BYTES, wants);
+        // Sending again what the proxy has is harmless: it knows versions.
+        let from = if take(&mut standing.widened) { 0 } else { standing.cursor };
+        let (mut slice, mut cursor) = scope.slice(&Position::after(from), PART_BYTES, wants);
         let empty = lead.is_empty() && slice.delta.is_empty() && slice.next.is_none();
         if empty && !standing.first {
             standing.cursor = cursor;
@@ -277,11 +303,7 @@ impl Connection {
             more: _,
             digests: _,
         } = request;
-        if subscribe.iter().any(|one| one.names.iter().any(|name| name == wire::convert::WILDCARD)) {
-            // Sending again what the proxy has is harmless: it knows versions.
-            standing.cursor = 0;
-        }
-        standing.asked.extend(standing.subscription.change(subscribe, unsubscribe).map_err(unreadable)?);
+        standing.resubscribe(subscribe, unsubscribe)?;
         if nonce.is_empty() {
             return Ok(());
         }

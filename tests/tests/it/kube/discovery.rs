@@ -260,6 +260,21 @@ async fn a_proxy_that_has_very_much_is_asked_for_what_differs() {
     differing.ack(push).await;
     assert_eq!(differing.resources, now);
 
+    // Who learns what else it wants before it is asked what it has gets both.
+    let listener = now.keys().find(|key| key.kind == Kind::Listener).unwrap().clone();
+    let mut has: BTreeMap<_, _> = now.iter().filter(|(key, _)| key.kind == Kind::RouteGroup).collect();
+    has.remove(&groups[1]);
+    let has = has.into_iter().map(|(key, one)| (key.clone(), one.clone())).collect();
+    let subscribe = Some(vec![convert::wildcard(Kind::RouteGroup)]);
+    let curious = Hello { subscribe, ..hello(&mesh.namespace, "edge-0") };
+    let mut curious = Proxy::begin(&access, curious, has).await.unwrap();
+    let subscribe = vec![convert::subscription(Kind::Listener, [listener.name.to_string()])];
+    curious.send(wire::discovery::Request { subscribe, ..Default::default() }).await;
+    let push = curious.push().await;
+    let changed: std::collections::BTreeSet<_> = push.changed.iter().map(|one| &one.key).collect();
+    assert_eq!(changed, [&groups[1], &listener].into());
+    curious.ack(push).await;
+
     // Who lacks nearly everything is told everything.
     let old = |(key, one): (ir::Key, ir::Encoded)| (key, ir::Encoded { version: "old".into(), ..one });
     let mut outdated = begin(now.clone().into_iter().map(old).collect()).await.unwrap();
