@@ -169,7 +169,7 @@ impl Connection {
         let asked: Vec<Ask> = differing
             .iter()
             .filter(|(_, buckets)| !buckets.is_empty())
-            .map(|(kind, buckets)| Ask { kind: convert::kind_name(*kind).to_owned(), buckets: buckets.clone().into() })
+            .map(|(kind, buckets)| Ask { kind: convert::kind_name(*kind).to_owned(), buckets: buckets.clone() })
             .collect();
         let known = if asked.is_empty() && !first.more && first.initial_resource_versions.is_empty() {
             HashMap::new()

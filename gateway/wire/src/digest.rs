@@ -122,7 +122,7 @@ mod tests {
         swapped.add(&key("b"), "1");
         assert_eq!(one.differing(&swapped).len(), 2);
         assert_eq!(Digest::read(&one.message(Kind::Cluster)), Ok((Kind::Cluster, one)));
-        let short = message::Digest { kind: "cluster".to_owned(), sums: vec![1].into() };
+        let short = message::Digest { kind: "cluster".to_owned(), sums: vec![1] };
         assert_eq!(Digest::read(&short), Err(ConvertError::NoDigest { kind: Kind::Cluster }));
     }
 
