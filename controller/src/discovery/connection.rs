@@ -29,7 +29,7 @@ const MAX_VERSION: usize = 128;
 const MAX_HELLO_PARTS: usize = 4096;
 
 /// And how many resources. What it has beyond that would be sent again and again.
-const MAX_KNOWN: usize = 2_000_000;
+const MAX_KNOWN: usize = 500_000;
 
 /// What a returning proxy lacks is kept as a list up to so many resources; beyond, it is told everything.
 const MAX_LACKING: usize = 1_000;
@@ -159,7 +159,9 @@ impl Connection {
             pushes: 0,
             outstanding: None,
         };
-        let digests = first.digests.iter().map(Digest::read).collect::<Result<Vec<_>, _>>().map_err(unreadable)?;
+        // One of each kind, however many were sent: comparing them is work.
+        let digests =
+            first.digests.iter().map(Digest::read).collect::<Result<BTreeMap<_, _>, _>>().map_err(unreadable)?;
         if first.initial_resource_versions.is_empty() && !first.more && digests.is_empty() {
             return Ok(standing);
         }

@@ -1,7 +1,7 @@
 //! Proxies that are told the same, as their connections see it: a log to read from and a bell that rings when it has
 //! grown.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ir::{Delta, Encoded, Key, Kind};
@@ -70,7 +70,7 @@ impl Scope {
     #[must_use]
     pub fn differing<'a>(
         &self,
-        digests: &[(Kind, Digest)],
+        digests: &BTreeMap<Kind, Digest>,
         names: impl Fn(Kind) -> Option<&'a BTreeSet<String>>,
     ) -> (Vec<(Kind, Vec<u8>)>, Cursor) {
         let log = self.log();
