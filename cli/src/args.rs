@@ -11,6 +11,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use gateway::limits::GatewayLimits;
+use limits::{LimitError, Setting};
+use translate::TranslationLimits;
 
 use cluster::{AnalyzeArgs, ConnectArgs, DiffArgs, ProxyConfigArgs, StatusArgs};
 
@@ -133,6 +136,31 @@ pub(crate) struct ProxyArgs {
     /// MeshConfig as YAML; beats a ConfigMap `istio` among the objects
     #[arg(long, value_name = "FILE", env = "SLUICE_MESH_CONFIG")]
     pub(crate) mesh_config: Option<PathBuf>,
+
+    /// A bound, as in `matches-per-virtual-service=8192`; docs/limits.md lists them
+    #[arg(long = "limit", value_name = "NAME=VALUE", value_delimiter = ',', env = "SLUICE_LIMITS")]
+    pub(crate) limits: Vec<Setting>,
+}
+
+/// The bounds of a command.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Bounds {
+    pub(crate) translation: TranslationLimits,
+    pub(crate) gateway: GatewayLimits,
+}
+
+impl ProxyArgs {
+    /// What `--limit` says.
+    ///
+    /// # Errors
+    /// A bound that is not one, or a value outside its range.
+    pub(crate) fn bounds(&self) -> Result<Bounds, LimitError> {
+        let mut settings = self.limits.clone();
+        let translation = TranslationLimits::from_settings(&mut settings)?;
+        let gateway = GatewayLimits::from_settings(&mut settings)?;
+        limits::unknown(&settings)?;
+        Ok(Bounds { translation, gateway })
+    }
 }
 
 const CHECK_EXAMPLES: &str = "\

@@ -38,5 +38,6 @@ pub(crate) fn options(paths: &[PathBuf], args: &ProxyArgs) -> anyhow::Result<Opt
     }
     let namespace = proxy.control_namespace.clone();
     let mesh_config = args.mesh_config.clone().map(|path| MeshConfigFile { path, namespace });
-    Ok(Options { paths: Paths { objects, mesh_config }, proxy, extra, adjust: None })
+    let limits = args.bounds().context("--limit")?.translation;
+    Ok(Options { paths: Paths { objects, mesh_config }, proxy, limits, extra, adjust: None })
 }

@@ -13,7 +13,9 @@ use crds::object::DEFAULT_NAMESPACE;
 use crds::yaml::{Outcome, Position, Spans};
 use crds::{Body, Object, ObjectKey};
 use translate::analyze::Message;
-use translate::{Change, Changes, Problem, ProxyScope, Report, Severity, Translator, World, validate};
+use translate::{
+    Change, Changes, Problem, ProxyScope, Report, Severity, TranslationLimits, Translator, World, validate,
+};
 
 use crate::kubernetes::{Cluster, Read, SecretAnswer};
 
@@ -72,7 +74,11 @@ pub(crate) struct Inventory {
 
 impl Inventory {
     pub(crate) fn new(control_namespace: &str) -> Self {
-        let home = Home { control_namespace: control_namespace.to_owned(), cluster: "Kubernetes".to_owned() };
+        let home = Home {
+            control_namespace: control_namespace.to_owned(),
+            cluster: "Kubernetes".to_owned(),
+            limits: TranslationLimits::default(),
+        };
         Self { home: Some(home), ..Self::default() }
     }
 

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, error, warn};
-use translate::ProxyScope;
+use translate::{ProxyScope, TranslationLimits};
 
 use crate::diagnostic::Severity;
 use crate::discovery::{Applied, Push};
@@ -20,6 +20,8 @@ pub struct Options {
     pub paths: Paths,
     /// The proxy it is for.
     pub proxy: ProxyScope,
+    /// Bounds of translation.
+    pub limits: TranslationLimits,
     /// Files that exist in memory only.
     pub extra: Vec<FileChange>,
     /// Applied to every object that is read.
@@ -44,10 +46,10 @@ impl Controller {
     /// # Errors
     /// When a path does not exist or cannot be watched.
     pub fn start(options: Options) -> Result<Self, StartError> {
-        let Options { paths, proxy, extra, adjust } = options;
+        let Options { paths, proxy, limits, extra, adjust } = options;
         let (source, mut initial) = FileSource::open(&paths)?;
         initial.extend(extra);
-        Ok(Self { engine: Engine::new(proxy, adjust), watching: source.watch()?, initial })
+        Ok(Self { engine: Engine::new(proxy, limits, adjust), watching: source.watch()?, initial })
     }
 
     /// Reads everything once and translates it, for answers about files that nothing follows.
@@ -55,10 +57,10 @@ impl Controller {
     /// # Errors
     /// When a path does not exist.
     pub fn once(options: Options) -> Result<(Engine, Step), SourceError> {
-        let Options { paths, proxy, extra, adjust } = options;
+        let Options { paths, proxy, limits, extra, adjust } = options;
         let mut changes = crate::source::read(&paths)?;
         changes.extend(extra);
-        let mut engine = Engine::new(proxy, adjust);
+        let mut engine = Engine::new(proxy, limits, adjust);
         let mut step = engine.step(changes);
         engine.judge(&mut step.event);
         Ok((engine, step))

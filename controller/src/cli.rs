@@ -6,8 +6,11 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use controller::cluster::{Addresses, ClusterOptions};
 use controller::discovery::DiscoveryOptions;
+use controller::limits::ControllerLimits;
 use controller::logging::LogFormat;
 use controller::serving::Limits;
+use limits::{LimitError, Setting};
+use translate::TranslationLimits;
 
 /// The control plane of Sluice.
 #[derive(Debug, Parser)]
@@ -91,6 +94,9 @@ pub(crate) struct Run {
     /// Threads; 0 = one per core.
     #[arg(long, env = "SLUICE_THREADS", default_value_t = 0)]
     pub(crate) threads: usize,
+    /// A bound, as in `name-bytes=2KiB`; docs/limits.md lists them.
+    #[arg(long = "limit", value_name = "NAME=VALUE", value_delimiter = ',', env = "SLUICE_LIMITS")]
+    pub(crate) limit: Vec<Setting>,
     /// What is logged, such as `info` or `info,controller=debug`. Can be changed while it runs.
     #[arg(long, env = "SLUICE_LOG", default_value = "info")]
     pub(crate) log: String,
@@ -100,7 +106,11 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    pub(crate) fn options(self) -> ClusterOptions {
+    /// What the arguments say.
+    ///
+    /// # Errors
+    /// A bound that is not one, or a value outside its range.
+    pub(crate) fn options(self) -> Result<ClusterOptions, LimitError> {
         let Self {
             namespace,
             name,
@@ -123,6 +133,7 @@ impl Run {
             certificates_per_minute,
             status_writes_per_second,
             threads: _,
+            limit: mut settings,
             log: _,
             log_format: _,
         } = self;
@@ -131,7 +142,12 @@ impl Run {
             let services = ["istiod", "sluice-controller"].into_iter();
             services.flat_map(|name| [format!("{name}.{namespace}.svc"), format!("{name}.{namespace}")]).collect()
         };
-        ClusterOptions {
+        let bounds = ControllerLimits::from_settings(&mut settings)?;
+        let translation = TranslationLimits::from_settings(&mut settings)?;
+        limits::unknown(&settings)?;
+        Ok(ClusterOptions {
+            bounds,
+            translation,
             names: if names.is_empty() { defaults() } else { names },
             namespace,
             replica: name,
@@ -158,6 +174,6 @@ impl Run {
             certificates_per_minute,
             drain_delay: Duration::from_secs(drain_delay),
             status_writes_per_second,
-        }
+        })
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crds::ObjectKey;
 use ir::{Delta, Encoded, Key};
-use translate::{ProxyScope, Update, World};
+use translate::{ProxyScope, TranslationLimits, Update, World};
 
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::event::Event;
@@ -45,10 +45,10 @@ pub struct Step {
 
 impl Engine {
     #[must_use]
-    pub fn new(proxy: ProxyScope, adjust: Option<Adjust>) -> Self {
+    pub fn new(proxy: ProxyScope, limits: TranslationLimits, adjust: Option<Adjust>) -> Self {
         Self {
             store: Store::new(adjust),
-            translation: Translation::new(proxy),
+            translation: Translation::new(proxy, limits),
             failed: BTreeSet::new(),
             sent: HashMap::new(),
             routes: RouteMarks::default(),

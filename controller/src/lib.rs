@@ -12,6 +12,7 @@ mod event;
 pub mod fleet;
 pub mod identity;
 pub mod leader;
+pub mod limits;
 pub mod logging;
 pub mod owner;
 pub mod replicas;

@@ -45,7 +45,7 @@ fn start(run: cli::Run) -> anyhow::Result<()> {
         let mut config = kube::Config::infer().await.context("there is no way to an API server")?;
         controller::source::kube::prepare(&mut config);
         let client = kube::Client::try_from(config).context("cannot make a client for the API server")?;
-        let running = cluster::start(client, run.options(), log_level).await?;
+        let running = cluster::start(client, run.options().context("--limit")?, log_level).await?;
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let failed = tokio::select! {
             _ = terminate.recv() => false,

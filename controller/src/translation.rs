@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crds::ObjectKey;
 use tracing::error;
-use translate::{Change, Changes, ProxyScope, Report, Translator, Update, World};
+use translate::{Change, Changes, ProxyScope, Report, TranslationLimits, Translator, Update, World};
 
 /// Objects and what they mean for one proxy.
 #[derive(Debug)]
@@ -25,9 +25,9 @@ pub(crate) struct Advance {
 }
 
 impl Translation {
-    pub(crate) fn new(proxy: ProxyScope) -> Self {
+    pub(crate) fn new(proxy: ProxyScope, limits: TranslationLimits) -> Self {
         let translator = Translator::new(proxy.clone());
-        Self { proxy, world: World::default(), translator, started: false }
+        Self { proxy, world: World::bounded(limits), translator, started: false }
     }
 
     pub(crate) fn advance(&mut self, changes: Vec<Change>) -> Advance {
@@ -124,7 +124,7 @@ mod tests {
             assert!(world.get(&key("bad")).is_none(), "injected");
             translator.update(world, changes)
         };
-        let mut translation = Translation::new(ProxyScope::default());
+        let mut translation = Translation::new(ProxyScope::default(), TranslationLimits::default());
         let advance = translation.advance_by(vec![entry("a"), entry("bad"), entry("b")], run);
         assert_eq!(advance.failed, [key("bad")]);
         for (name, there) in [("a", true), ("b", true), ("bad", false)] {

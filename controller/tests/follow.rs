@@ -172,7 +172,8 @@ async fn what_happens_during_a_push_is_joined() {
 
 #[test]
 fn problems_among_objects_come_move_and_go() {
-    let mut engine = controller::Engine::new(translate::ProxyScope::default(), None);
+    let mut engine =
+        controller::Engine::new(translate::ProxyScope::default(), translate::TranslationLimits::default(), None);
     let mut step = |files: &[(&str, &str)]| {
         let changes = files.iter().map(|(path, text)| controller::FileChange::from_text(*path, text)).collect();
         let mut step = engine.step(changes);

@@ -15,6 +15,7 @@ use crate::admin;
 use crate::discovery::state::State;
 use crate::drain;
 use crate::identity::Identity;
+use crate::limits::GatewayLimits;
 use crate::listener::reconcile::{Binding, ListenerEvent, Listeners};
 use crate::table::Table;
 use crate::table::compile::{Compiler, Rejected};
@@ -51,6 +52,8 @@ pub struct Config {
     pub drain_delay: Duration,
     /// After that, until what is still running is cut off; `None` = as long as the configuration says.
     pub drain_timeout: Option<Duration>,
+    /// Bounds of the process.
+    pub limits: GatewayLimits,
     /// What `%HOSTNAME%` gives.
     pub hostname: String,
     /// What `%ENVIRONMENT(X)%` gives.
@@ -73,6 +76,7 @@ impl Default for Config {
             port_map: BTreeMap::new(),
             drain_delay: Duration::ZERO,
             drain_timeout: None,
+            limits: GatewayLimits::default(),
             hostname: String::new(),
             environment: HashMap::new(),
             log: None,
@@ -155,12 +159,13 @@ pub async fn start(config: Config) -> Result<Gateway, StartError> {
         port_map,
         drain_delay,
         drain_timeout,
+        limits,
         hostname,
         environment,
         log,
     } = config;
     let metrics = Arc::new(Metrics::new());
-    let shared = Arc::new(Shared::new(Arc::clone(&metrics), hostname, environment));
+    let shared = Arc::new(Shared::new(limits, Arc::clone(&metrics), hostname, environment));
     let threads = match threads {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         count => count,

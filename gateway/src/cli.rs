@@ -8,7 +8,9 @@ use std::time::Duration;
 use clap::Parser;
 use gateway::discovery::{self, Limits, Node, Wanted};
 use gateway::identity::channel::Address;
+use gateway::limits::GatewayLimits;
 use gateway::telemetry::logging::LogFormat;
+use limits::{LimitError, Setting};
 
 /// The Sluice data plane.
 #[derive(Debug, Parser)]
@@ -117,6 +119,10 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "BYTES", default_value_t = Limits::default().push_bytes, env = "SLUICE_MAX_PUSH_BYTES")]
     max_push_bytes: usize,
 
+    /// A bound of this process, as in `connections=20000`; docs/limits.md lists them
+    #[arg(long = "limit", value_name = "NAME=VALUE", value_delimiter = ',', env = "SLUICE_LIMITS")]
+    limits: Vec<Setting>,
+
     /// Log filter, as in `info` or `gateway=debug`
     #[arg(long, value_name = "FILTER", default_value = "info", env = "SLUICE_LOG")]
     pub(crate) log: String,
@@ -128,8 +134,15 @@ pub(crate) struct RunArgs {
 
 impl RunArgs {
     /// How the gateway itself runs.
-    pub(crate) fn gateway(&self) -> gateway::Config {
-        gateway::Config {
+    ///
+    /// # Errors
+    /// A bound that is not one, or a value outside its range.
+    pub(crate) fn gateway(&self) -> Result<gateway::Config, LimitError> {
+        let mut settings = self.limits.clone();
+        let limits = GatewayLimits::from_settings(&mut settings)?;
+        limits::unknown(&settings)?;
+        Ok(gateway::Config {
+            limits,
             threads: self.threads.map_or(0, usize::from),
             bind: self.bind,
             admin: Some(self.admin_address),
@@ -140,7 +153,7 @@ impl RunArgs {
             hostname: if self.pod_name.is_empty() { hostname() } else { self.pod_name.clone() },
             environment: environment(),
             ..gateway::Config::default()
-        }
+        })
     }
 
     /// Whom it follows.
@@ -225,7 +238,7 @@ mod tests {
     #[test]
     fn without_arguments_it_runs_as_in_a_pod() {
         let args = run(&[]);
-        let config = args.gateway();
+        let config = args.gateway().unwrap();
         assert_eq!(config.admin, Some(SocketAddr::from(([127, 0, 0, 1], 15000))));
         assert_eq!(config.drain_delay, Duration::from_secs(5));
         assert_eq!(config.move_privileged_ports, None);

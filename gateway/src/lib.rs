@@ -11,6 +11,7 @@ mod drain;
 pub mod explain;
 mod filter;
 pub mod identity;
+pub mod limits;
 mod listener;
 mod proxy;
 pub mod table;

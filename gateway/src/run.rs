@@ -29,7 +29,7 @@ pub(crate) fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
 
 async fn serve(args: RunArgs, log: LogLevel) -> anyhow::Result<ExitCode> {
     let mut stop = Stop::listen().context("listening for signals")?;
-    let gateway = gateway::start(gateway::Config { log: Some(log), ..args.gateway() }).await?;
+    let gateway = gateway::start(gateway::Config { log: Some(log), ..args.gateway().context("--limit")? }).await?;
     let options = args.discovery();
     info!(
         version = env!("CARGO_PKG_VERSION"),

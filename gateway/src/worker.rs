@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::limits::GatewayLimits;
 use crate::listener::accept;
 use crate::listener::claim::Claim;
 use crate::table::Table;
@@ -24,6 +25,7 @@ use crate::upstream::Upstreams;
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) table: ArcSwap<Table>,
+    pub(crate) limits: GatewayLimits,
     pub(crate) metrics: Arc<Metrics>,
     /// Series of requests without destination.
     pub(crate) unrouted: Arc<ClusterMetrics>,
@@ -39,8 +41,14 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(metrics: Arc<Metrics>, hostname: String, environment: HashMap<String, String>) -> Self {
+    pub(crate) fn new(
+        limits: GatewayLimits,
+        metrics: Arc<Metrics>,
+        hostname: String,
+        environment: HashMap<String, String>,
+    ) -> Self {
         Self {
+            limits,
             table: ArcSwap::default(),
             unrouted: Arc::new(ClusterMetrics::new(Arc::clone(&metrics), None)),
             metrics,

@@ -53,7 +53,7 @@ async fn serve(args: RunArgs, terminal: &Terminal) -> anyhow::Result<ExitCode> {
     let mut demo = if args.paths.is_empty() { Some(Demo::prepare(args.bind).await?) } else { None };
     let controller = controller(&args, demo.as_ref())?;
     let own = OwnPorts::choose(&args, demo.is_some(), terminal);
-    let gateway = gateway::start(gateway_config(&args, &own)).await?;
+    let gateway = gateway::start(gateway_config(&args, &own)?).await?;
     told_ports(&gateway, terminal);
 
     let (push, pushes) = mpsc::channel(1);
@@ -84,8 +84,9 @@ fn controller(args: &RunArgs, demo: Option<&Demo>) -> anyhow::Result<Controller>
     Ok(Controller::start(options)?)
 }
 
-fn gateway_config(args: &RunArgs, own: &OwnPorts) -> gateway::Config {
-    gateway::Config {
+fn gateway_config(args: &RunArgs, own: &OwnPorts) -> anyhow::Result<gateway::Config> {
+    Ok(gateway::Config {
+        limits: args.proxy.bounds().context("--limit")?.gateway,
         threads: args.threads.map_or(0, usize::from),
         bind: args.bind,
         admin: own.admin,
@@ -95,7 +96,7 @@ fn gateway_config(args: &RunArgs, own: &OwnPorts) -> gateway::Config {
         hostname: hostname(),
         environment: args::environment(),
         ..gateway::Config::default()
-    }
+    })
 }
 
 fn hostname() -> String {

@@ -41,7 +41,11 @@ pub async fn start(client: Client, options: ClusterOptions, log_level: LogLevel)
 
     let trust = Trust::load(&shared, &options).await?;
     let authority = Arc::clone(&trust.authority);
-    let home = Home { control_namespace: shared.namespace.clone(), cluster: options.cluster.clone() };
+    let home = Home {
+        control_namespace: shared.namespace.clone(),
+        cluster: options.cluster.clone(),
+        limits: options.translation.clone(),
+    };
     let fleet = state::follow(&shared, home.clone(), fleet_metrics.clone())?;
     let serving = trust.serving(&shared, options.names.clone())?;
     let discovery = discovery::serve(&shared, &trust, &serving, &fleet, fleet_metrics, &options)?;

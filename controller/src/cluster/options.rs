@@ -3,7 +3,10 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use translate::TranslationLimits;
+
 use crate::discovery::DiscoveryOptions;
+use crate::limits::ControllerLimits;
 use crate::replicas::Find;
 use crate::serving::Limits;
 
@@ -31,6 +34,10 @@ pub struct ClusterOptions {
     pub addresses: Addresses,
     pub discovery: DiscoveryOptions,
     pub limits: Limits,
+    /// Bounds of the process.
+    pub bounds: ControllerLimits,
+    /// Bounds of translation.
+    pub translation: TranslationLimits,
     /// Certificates a workload may ask for in a minute (CP-4).
     pub certificates_per_minute: u32,
     /// From the stop signal until streams are ended: the time others need to notice that this replica is not ready.
@@ -92,6 +99,8 @@ impl Default for ClusterOptions {
             addresses: Addresses::default(),
             discovery: DiscoveryOptions::default(),
             limits: Limits::default(),
+            bounds: ControllerLimits::default(),
+            translation: TranslationLimits::default(),
             certificates_per_minute: 5,
             drain_delay: Duration::from_secs(5),
             status_writes_per_second: 50,

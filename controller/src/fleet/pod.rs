@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crds::{Body, Object};
-use translate::ProxyScope;
+use translate::{ProxyScope, TranslationLimits};
 
 /// Labels that tell replicas or their generations apart.
 const PER_REPLICA: [&str; 5] = [
@@ -22,6 +22,8 @@ pub struct Home {
     pub control_namespace: String,
     /// Name of the Kubernetes cluster, for metrics.
     pub cluster: String,
+    /// Bounds of translation.
+    pub limits: TranslationLimits,
 }
 
 /// The scope of the proxy in a pod; `None` when the object is none.

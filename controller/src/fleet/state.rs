@@ -76,8 +76,8 @@ pub enum JoinError {
 impl State {
     pub(crate) fn new(home: Home) -> Self {
         Self {
+            world: World::bounded(home.limits.clone()),
             home,
-            world: World::default(),
             objects: Objects::default(),
             scopes: BTreeMap::new(),
             synced: false,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crds::object::{Pod, SecretBytes, SecretData};
 use crds::{Body, Meta, Object, ObjectKind};
+use translate::TranslationLimits;
 
 use super::log::Cursor;
 use super::*;
@@ -15,7 +16,11 @@ struct Bench {
 }
 
 fn home() -> Home {
-    Home { control_namespace: "istio-system".to_owned(), cluster: "Kubernetes".to_owned() }
+    Home {
+        control_namespace: "istio-system".to_owned(),
+        cluster: "Kubernetes".to_owned(),
+        limits: TranslationLimits::default(),
+    }
 }
 
 fn revision(generation: i64, noticed: Instant) -> Revision {

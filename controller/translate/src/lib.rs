@@ -18,6 +18,7 @@ mod gateway;
 mod hosts;
 mod http_route;
 mod ingress;
+mod limits;
 mod mesh;
 mod peer_authentication;
 mod pem;
@@ -42,6 +43,7 @@ mod workload;
 mod world;
 
 pub use ingress::{IngressAddresses, ingress_addresses, ingress_selector, ingresses};
+pub use limits::TranslationLimits;
 pub use report::{Level, Problem, Report, Severity};
 pub use translator::{Translator, Update};
 pub use validate::{unused, validate};

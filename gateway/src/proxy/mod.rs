@@ -124,6 +124,7 @@ mod tests {
     use std::task::{Context, Poll};
 
     use super::*;
+    use crate::limits::GatewayLimits;
     use crate::proxy::head::ResponseHead;
     use crate::proxy::stream::{Gone, Piece};
     use crate::table::TableId;
@@ -190,7 +191,8 @@ mod tests {
     #[tokio::test]
     async fn a_panic_is_answered_or_cut_and_counted() {
         let metrics = Arc::new(Metrics::new());
-        let shared = Arc::new(Shared::new(Arc::clone(&metrics), String::new(), HashMap::new()));
+        let shared =
+            Arc::new(Shared::new(GatewayLimits::default(), Arc::clone(&metrics), String::new(), HashMap::new()));
         let here = SocketAddr::from(([127, 0, 0, 1], 1));
         let connection = Arc::new(Connection {
             stop: Stop::new(&shared),

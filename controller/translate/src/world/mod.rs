@@ -15,9 +15,12 @@ pub(crate) use view::{ServersByGateway, Typed, View};
 
 use shards::Shards;
 
+use crate::limits::TranslationLimits;
+
 /// A snapshot of all objects.
 #[derive(Clone, Debug, Default)]
 pub struct World {
+    limits: Arc<TranslationLimits>,
     objects: Shards<ObjectKey, Arc<Object>>,
     index: Shards<Lookup, Arc<BTreeSet<Arc<ObjectKey>>>>,
 }
@@ -57,6 +60,18 @@ impl Changes {
 }
 
 impl World {
+    /// A world without objects, translated within these bounds.
+    #[must_use]
+    pub fn bounded(limits: TranslationLimits) -> Self {
+        Self { limits: Arc::new(limits), ..Self::default() }
+    }
+
+    /// The bounds of translation.
+    #[must_use]
+    pub fn limits(&self) -> &TranslationLimits {
+        &self.limits
+    }
+
     /// The world after these changes. Objects that equal the ones in place do not count as changed.
     #[must_use]
     pub fn apply(&self, changes: Vec<Change>) -> (Self, Changes) {

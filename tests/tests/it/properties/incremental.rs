@@ -108,7 +108,7 @@ fn any_history_of_edits_ends_where_a_fresh_start_would() {
     let (mut told, mut checks) = (0, 0);
     for seed in 0..HISTORIES {
         let mut random = fastrand::Rng::with_seed(seed);
-        let mut engine = Engine::new(translate::ProxyScope::default(), None);
+        let mut engine = Engine::new(translate::ProxyScope::default(), translate::TranslationLimits::default(), None);
         let mut proxy = Told::default();
         // The last good text of every file that is there.
         let mut good: BTreeMap<String, String> = BTreeMap::new();
@@ -136,7 +136,11 @@ fn any_history_of_edits_ends_where_a_fresh_start_would() {
             proxy.take(&delta);
             let mut fresh = Told::default();
             let files = good.iter().map(|(name, text)| FileChange::from_text(name.clone(), text)).collect();
-            fresh.take(&Engine::new(translate::ProxyScope::default(), None).step(files).delta);
+            fresh.take(
+                &Engine::new(translate::ProxyScope::default(), translate::TranslationLimits::default(), None)
+                    .step(files)
+                    .delta,
+            );
             assert_eq!(proxy.0, fresh.0, "seed {seed}, step {step}: {good:#?}");
             checks += proxy.0.len();
         }
