@@ -6,7 +6,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo build test test-rust test-docs compat golden crds lint fmt fmt-check doc deny layers charts bench bench-peers plane e2e ci
+.PHONY: help demo build test test-rust test-docs compat golden crds lint fmt fmt-check doc deny layers charts bench bench-control bench-peers plane e2e fuzz ci
 
 help: ## this list
 	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do printf '  make %-12s %s\n' "$$name" "$$what"; done
@@ -63,6 +63,9 @@ plane: ## build the Kubernetes control plane that tests run against, once per ma
 # A cluster must be named on the command line: one that the environment happens to name may be anybody's.
 e2e: ## tests on a real node with real pods, where this machine can; KUBECONFIG=FILE uses that cluster, TESTS=… picks some
 	@E2E_KUBECONFIG='$(if $(filter command,$(origin KUBECONFIG)),$(KUBECONFIG))' dev/e2e.sh $(TESTS)
+
+fuzz: ## every fuzz target for SECONDS_EACH each, 20 unless said otherwise; TARGETS='path host' picks some
+	@dev/fuzz.sh $(or $(SECONDS_EACH),20) $(TARGETS)
 
 bench: ## router, compile, translate, and the time from a save to the first request that sees it
 	cargo bench --locked -p sluice-benches

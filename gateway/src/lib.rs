@@ -10,6 +10,8 @@ pub mod discovery;
 mod drain;
 pub mod explain;
 mod filter;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod identity;
 pub mod limits;
 mod listener;

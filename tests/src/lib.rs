@@ -5,6 +5,7 @@ pub mod backend;
 pub mod client;
 pub mod cluster;
 pub mod edge;
+pub mod fuzz;
 pub mod grpc;
 pub mod kube;
 pub mod load;

@@ -3,8 +3,8 @@
 
 pub(crate) mod backoff;
 mod client;
-mod push;
-mod snapshot;
+pub(crate) mod push;
+pub(crate) mod snapshot;
 pub(crate) mod state;
 pub(crate) mod store;
 mod stream;

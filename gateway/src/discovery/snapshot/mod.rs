@@ -4,7 +4,7 @@
 //! with the wait for the disk.
 
 mod files;
-mod format;
+pub(crate) mod format;
 
 use std::collections::BTreeMap;
 use std::path::Path;
