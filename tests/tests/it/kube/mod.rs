@@ -8,6 +8,7 @@ mod crowd;
 mod definitions;
 mod discovery;
 mod leader;
+mod neighbour;
 mod plane;
 mod progress;
 mod replicas;
