@@ -164,6 +164,11 @@ yes
 {{- with .Values.trustDomain }}
 {{- $entries = append $entries (dict "name" "SLUICE_TRUST_DOMAIN" "value" .) }}
 {{- end }}
+{{- with .Values.limits }}
+{{- $settings := list }}
+{{- range $name, $value := . }}{{ $settings = append $settings (printf "%s=%s" $name (include "sluice-controller.text" $value)) }}{{ end }}
+{{- $entries = append $entries (dict "name" "SLUICE_LIMITS" "value" (join "," $settings)) }}
+{{- end }}
 {{- range $name, $path := dict
   "POD_NAME" "metadata.name"
   "POD_NAMESPACE" "metadata.namespace"

@@ -147,6 +147,11 @@ istio: {{ .Values.labels.istio | default (trimPrefix "istio-" $name) | include "
 {{- $limit := dict "containerName" "istio-proxy" "resource" "limits.cpu" "divisor" "1" }}
 {{- $entries = append $entries (dict "name" "SLUICE_THREADS" "valueFrom" (dict "resourceFieldRef" $limit)) }}
 {{- end }}
+{{- with .Values.limits }}
+{{- $settings := list }}
+{{- range $name, $value := . }}{{ $settings = append $settings (printf "%s=%s" $name (include "sluice-gateway.text" $value)) }}{{ end }}
+{{- $entries = append $entries (dict "name" "SLUICE_LIMITS" "value" (join "," $settings)) }}
+{{- end }}
 {{- range $name, $path := dict
   "POD_NAME" "metadata.name"
   "POD_NAMESPACE" "metadata.namespace"

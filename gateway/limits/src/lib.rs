@@ -3,9 +3,11 @@
 //! `docs/limits.md` all come from that declaration. Nothing here reads a command line or an environment.
 
 mod setting;
+mod table;
 mod value;
 
 pub use setting::{LimitError, Setting, unknown};
+pub use table::markdown;
 pub use value::{Raw, Unit};
 
 /// One declared bound.

@@ -5,5 +5,6 @@
 mod http;
 mod kube;
 mod life;
+mod limits_page;
 mod properties;
 mod tls;
