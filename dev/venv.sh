@@ -16,7 +16,7 @@ if [ ! -x "$environment/ready" ]; then
         dev/packages.sh python3-venv >&2
         python3 -m venv --clear "$environment" >&2
     fi
-    "$environment/bin/pip" install --quiet --disable-pip-version-check --no-deps -r "$requirements" >&2
+    "$environment/bin/pip" install --quiet --disable-pip-version-check --no-deps --require-hashes -r "$requirements" >&2
     ln -s bin/python "$environment/ready"
 fi
 realpath -s "$environment/bin/python"
