@@ -102,6 +102,7 @@ enum State {
     DataCr,
     DataLf,
     TrailerStart,
+    TrailerName,
     Trailer,
     TrailerLf,
     EndLf,
@@ -169,17 +170,30 @@ impl Chunked {
             (State::EndLf, b'\n') => return Ok(true),
             (State::Trailer, b'\r') => State::TrailerLf,
             (State::TrailerLf, b'\n') => State::TrailerStart,
-            (State::TrailerStart | State::Trailer, byte) if byte >= b' ' && byte != 0x7f || byte == b'\t' => {
-                self.line += 1;
-                if self.line > MAX_TRAILER {
-                    return Err(BadChunk);
-                }
+            (State::TrailerStart | State::TrailerName, byte) if is_token(byte) => {
+                self.in_trailer()?;
+                State::TrailerName
+            }
+            (State::TrailerName, b':') => State::Trailer,
+            (State::Trailer, byte) if byte >= b' ' && byte != 0x7f || byte == b'\t' => {
+                self.in_trailer()?;
                 State::Trailer
             }
             _ => return Err(BadChunk),
         };
         Ok(false)
     }
+
+    /// Counts a byte of the trailers.
+    fn in_trailer(&mut self) -> Result<(), BadChunk> {
+        self.line += 1;
+        if self.line > MAX_TRAILER { Err(BadChunk) } else { Ok(()) }
+    }
+}
+
+/// What names of fields are made of (RFC 9110 §5.6.2).
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 #[cfg(test)]
@@ -227,6 +241,9 @@ mod tests {
             "3\r\nabc\n",
             "1234567890abcdef\r\n",
             "0\r\nbad\x01: x\r\n\r\n",
+            "0\r\nGET / HTTP/1.1\r\n\r\n",
+            "0\r\n: x\r\n\r\n",
+            "0\r\nx: y\r\n folded\r\n\r\n",
             "0\r\n\n",
         ] {
             let mut decoder = Decoder::new(Framing::Chunked);

@@ -66,19 +66,22 @@ pub(crate) fn request(bytes: &[u8], limits: HeadLimits, scheme: &'static [u8]) -
     // RFC 9112 §2.2: one empty line before the request line is ignored.
     let lead = if bytes.starts_with(b"\r\n") { 2 } else { 0 };
     let bytes = &bytes[lead..];
-    let Some(length) = head_length(bytes, limits.bytes, Refusal::TooLarge, Refusal::Malformed)? else {
-        early_refusal(bytes)?;
-        return Ok(Parsed::Partial);
-    };
-    let head = &bytes[..length];
-    let line = &head[..memchr::memchr(b'\r', head).unwrap_or(length)];
+    let within = &bytes[..bytes.len().min(limits.bytes)];
+    let partial = |bytes: &[u8]| if bytes.len() > limits.bytes { Err(Refusal::TooLarge) } else { Ok(Parsed::Partial) };
+    // What is wrong is judged in the order of the bytes, so that the verdict does not depend on how they were cut.
+    let Some(end) = line_end(within, 0).map_err(|BareLineEnd| Refusal::Malformed)? else { return partial(bytes) };
+    let line = &within[..end];
     let (method, target) = request_line(line)?;
+    let Some(length) = head_end(within, end + 2).map_err(|BareLineEnd| Refusal::Malformed)? else {
+        return partial(bytes);
+    };
+    let head = &within[..length];
 
     let fields = fields_of(&head[line.len() + 2..], limits.fields, 256)?;
 
     let framing = request_framing(&fields)?;
     let close = fields.all(FieldId::Connection).any(|value| crate::proxy::head::list_contains(value, b"close"));
-    if fields.get(FieldId::Expect).is_some_and(|value| !value.eq_ignore_ascii_case(b"100-continue")) {
+    if fields.all(FieldId::Expect).any(|value| !value.eq_ignore_ascii_case(b"100-continue")) {
         return Err(Refusal::Expectation);
     }
     let head = target_form(fields, method, target, scheme)?;
@@ -142,33 +145,29 @@ fn request_line(line: &[u8]) -> Result<(&[u8], &[u8]), Refusal> {
     Ok((method, target))
 }
 
-/// A head that cannot become a request is refused as soon as its first line is there.
-fn early_refusal(bytes: &[u8]) -> Result<(), Refusal> {
-    match memmem::find(bytes, b"\r\n") {
-        Some(end) => request_line(&bytes[..end]).map(|_| ()),
-        None => Ok(()),
+/// A CR or LF that is not part of a CRLF: it ends a line for some parsers and not for others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct BareLineEnd;
+
+/// Where the line that starts at `from` ends; `None` while its CRLF has not come.
+fn line_end(bytes: &[u8], from: usize) -> Result<Option<usize>, BareLineEnd> {
+    let Some(offset) = memchr::memchr2(b'\r', b'\n', &bytes[from..]) else { return Ok(None) };
+    let at = from + offset;
+    match (bytes[at], bytes.get(at + 1)) {
+        (b'\r', Some(b'\n')) => Ok(Some(at)),
+        (b'\r', None) => Ok(None),
+        _ => Err(BareLineEnd),
     }
 }
 
-/// Length of the head including its empty line; `None` while it is not complete.
-fn head_length<E: Copy>(bytes: &[u8], limit: usize, too_large: E, malformed: E) -> Result<Option<usize>, E> {
-    let within = &bytes[..bytes.len().min(limit + 4)];
-    let end = memmem::find(within, b"\r\n\r\n").map(|at| at + 4);
-    let seen = end.unwrap_or(within.len());
-    // A line feed without carriage return ends a line for some parsers and not for others.
-    let mut previous = 0;
-    for at in memchr::memchr_iter(b'\n', &within[..seen]) {
-        if at == 0 || within[at - 1] != b'\r' {
-            return Err(malformed);
+/// Length of a head whose lines of fields start at `from`; `None` while its empty line has not come.
+fn head_end(bytes: &[u8], mut from: usize) -> Result<Option<usize>, BareLineEnd> {
+    loop {
+        match line_end(bytes, from)? {
+            None => return Ok(None),
+            Some(at) if at == from => return Ok(Some(at + 2)),
+            Some(at) => from = at + 2,
         }
-        previous = at;
-    }
-    let _ = previous;
-    match end {
-        Some(end) if end > limit => Err(too_large),
-        Some(end) => Ok(Some(end)),
-        None if bytes.len() > limit => Err(too_large),
-        None => Ok(None),
     }
 }
 
@@ -204,14 +203,10 @@ fn taken(
 
 fn request_framing(fields: &Fields) -> Result<Framing, Refusal> {
     let mut encodings = fields.all(FieldId::TransferEncoding);
-    let mut lengths = fields.all(FieldId::ContentLength);
-    match (encodings.next(), lengths.next()) {
-        (None, None) => Ok(Framing::None),
-        (None, Some(length)) => match (content_length(length), lengths.next()) {
-            (Some(0), None) => Ok(Framing::None),
-            (Some(length), None) => Ok(Framing::Length(length)),
-            _ => Err(Refusal::Malformed),
-        },
+    let length = declared_length(fields.all(FieldId::ContentLength)).map_err(|BadLength| Refusal::Malformed)?;
+    match (encodings.next(), length) {
+        (None, None | Some(0)) => Ok(Framing::None),
+        (None, Some(length)) => Ok(Framing::Length(length)),
         (Some(encoding), None) if encoding.eq_ignore_ascii_case(b"chunked") && encodings.next().is_none() => {
             Ok(Framing::Chunked)
         }
@@ -283,18 +278,21 @@ pub(crate) struct Response {
 
 /// Reads a response head. `to_head` = the request's method was HEAD.
 pub(crate) fn response(bytes: &[u8], limits: HeadLimits, to_head: bool) -> Result<Parsed<Response>, BadResponse> {
-    let Some(length) = head_length(bytes, limits.bytes, BadResponse, BadResponse)? else {
-        // Anything that cannot grow into a status line is not worth waiting for.
-        let start = &bytes[..bytes.len().min(5)];
-        return if b"HTTP/".starts_with(start) { Ok(Parsed::Partial) } else { Err(BadResponse) };
-    };
-    let head = &bytes[..length];
-    let line = &head[..memchr::memchr(b'\r', head).unwrap_or(length)];
+    let within = &bytes[..bytes.len().min(limits.bytes)];
+    // Anything that cannot grow into a status line is not worth waiting for.
+    if !b"HTTP/".starts_with(&within[..within.len().min(5)]) {
+        return Err(BadResponse);
+    }
+    let partial = |bytes: &[u8]| if bytes.len() > limits.bytes { Err(BadResponse) } else { Ok(Parsed::Partial) };
+    let Some(end) = line_end(within, 0).map_err(|BareLineEnd| BadResponse)? else { return partial(bytes) };
+    let line = &within[..end];
     let (status, old) = status_line(line)?;
+    let Some(length) = head_end(within, end + 2).map_err(|BareLineEnd| BadResponse)? else { return partial(bytes) };
+    let head = &within[..length];
 
     let fields = fields_of(&head[line.len() + 2..], limits.fields, 128).map_err(|_| BadResponse)?;
 
-    let framing = response_framing(&fields, status, to_head)?;
+    let framing = response_framing(&fields, status, to_head, old)?;
     let says = |token| fields.all(FieldId::Connection).any(|value| crate::proxy::head::list_contains(value, token));
     let close = framing == Framing::UntilClose || says(b"close") || old && !says(b"keep-alive");
     Ok(Parsed::Head(Response { head: ResponseHead { status, fields }, framing, close }, length))
@@ -307,34 +305,55 @@ fn status_line(line: &[u8]) -> Result<(u16, bool), BadResponse> {
         Some(b"HTTP/1.0 ") => true,
         _ => return Err(BadResponse),
     };
-    let rest = &line[9..];
-    let end = memchr::memchr(b' ', rest).unwrap_or(rest.len());
-    let digits = &rest[..end];
-    if digits.len() < 3 || digits.len() > 4 || !digits.iter().all(u8::is_ascii_digit) {
+    let (digits, reason) = line[9..].split_at_checked(3).ok_or(BadResponse)?;
+    // The reason is thrown away, but it may not hide what another parser would take for something else.
+    let is_text = |byte: &u8| *byte >= b' ' && *byte != 0x7f || *byte == b'\t';
+    let separated = reason.is_empty() || reason.starts_with(b" ");
+    if !digits.iter().all(u8::is_ascii_digit) || !separated || !reason.iter().all(is_text) {
         return Err(BadResponse);
     }
     let status = digits.iter().fold(0, |sum, digit| sum * 10 + u16::from(digit - b'0'));
-    if status < 100 { Err(BadResponse) } else { Ok((status, old)) }
+    if is_status(status) { Ok((status, old)) } else { Err(BadResponse) }
 }
 
-fn response_framing(fields: &Fields, status: u16, to_head: bool) -> Result<Framing, BadResponse> {
+/// Whether a number is a status at all (RFC 9110 §15).
+pub(crate) fn is_status(status: u16) -> bool {
+    (100..600).contains(&status)
+}
+
+/// Whether a response can have a body (RFC 9110 §6.4.1). Where it cannot, no framing field and no byte of an upstream
+/// makes one: what followed such a head on a client's connection would be the next response.
+pub(crate) fn may_have_body(status: u16, to_head: bool) -> bool {
+    !to_head && status >= 200 && !matches!(status, 204 | 304)
+}
+
+/// The length that the fields of a message declare: in one line, which is digits and nothing else (docs/security.md,
+/// H1-3).
+pub(crate) fn declared_length<'a>(mut lines: impl Iterator<Item = &'a [u8]>) -> Result<Option<u64>, BadLength> {
+    match (lines.next(), lines.next()) {
+        (None, _) => Ok(None),
+        (Some(line), None) => content_length(line).map(Some).ok_or(BadLength),
+        (Some(_), Some(_)) => Err(BadLength),
+    }
+}
+
+/// Content-Length that is no length, or more than one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("content-length is not one number")]
+pub(crate) struct BadLength;
+
+fn response_framing(fields: &Fields, status: u16, to_head: bool, old: bool) -> Result<Framing, BadResponse> {
     let mut encodings = fields.all(FieldId::TransferEncoding);
-    let mut lengths = fields.all(FieldId::ContentLength);
-    let declared = match (encodings.next(), lengths.next()) {
+    let length = declared_length(fields.all(FieldId::ContentLength)).map_err(|BadLength| BadResponse)?;
+    let declared = match (encodings.next(), length) {
         (None, None) => Framing::UntilClose,
-        (None, Some(first)) => {
-            let length = content_length(first).ok_or(BadResponse)?;
-            if lengths.any(|more| more != first) {
-                return Err(BadResponse);
-            }
-            Framing::Length(length)
-        }
-        (Some(encoding), None) if encoding.eq_ignore_ascii_case(b"chunked") && encodings.next().is_none() => {
+        (None, Some(length)) => Framing::Length(length),
+        (Some(encoding), None) if !old && encoding.eq_ignore_ascii_case(b"chunked") && encodings.next().is_none() => {
             Framing::Chunked
         }
         (Some(_), _) => return Err(BadResponse),
     };
-    if to_head || status < 200 || status == 204 || status == 304 {
+    if !may_have_body(status, to_head) {
         return Ok(Framing::None);
     }
     Ok(if declared == Framing::Length(0) { Framing::None } else { declared })
@@ -424,6 +443,27 @@ mod tests {
             assert_eq!(refused(&format!("{line}\r\nHost: a\r\n\r\n")), Refusal::Malformed, "{line}");
         }
         assert_eq!(refused("GET / HTTP/1.1\r\n\r\n"), Refusal::Malformed, "no Host");
+        let twice = "Expect: 100-continue\r\nExpect: more\r\n";
+        assert_eq!(refused(&post(twice)), Refusal::Expectation, "every line counts");
+    }
+
+    #[test]
+    fn a_bare_line_end_anywhere_is_no_line_end() {
+        for text in [
+            "GET / HTTP/1.1\rXHost: a\r\n\r\n",
+            "GET / HTTP/1.1\nHost: a\r\n\r\n",
+            "GET /\r HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET / HTTP/1.1\r\r\nHost: a\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\n\r\r\n",
+            "GET / HTTP/1.1\r\nHost: a\rX: b\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\n\n",
+            "\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
+            "\rGET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        ] {
+            assert_eq!(refused(text), Refusal::Malformed, "{text:?}");
+        }
     }
 
     #[test]
@@ -470,12 +510,24 @@ mod tests {
             ("HTTP/1.1 200 OK\r\n\r\n", false, (200, Framing::UntilClose, true)),
             ("HTTP/1.1 204 No\r\n\r\n", false, (204, Framing::None, false)),
             ("HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\n", false, (200, Framing::Length(5), true)),
-            ("HTTP/1.1 1000 Odd\r\nContent-Length: 0\r\n\r\n", false, (1000, Framing::None, false)),
+            ("HTTP/1.1 304 No\r\nContent-Length: 66\r\n\r\n", false, (304, Framing::None, false)),
+            ("HTTP/1.1 103 Hints\r\nContent-Length: 66\r\n\r\n", false, (103, Framing::None, false)),
         ] {
             assert_eq!(answer(text, to_head), Ok(expected), "{text:?}");
         }
         for text in [
             "HTTP/1.1 99 Low\r\n\r\n",
+            "HTTP/1.1 099 Low\r\n\r\n",
+            "HTTP/1.1 600 High\r\n\r\n",
+            "HTTP/1.1 1000 Odd\r\nContent-Length: 0\r\n\r\n",
+            "HTTP/1.1 200 O\0K\r\nContent-Length: 0\r\n\r\n",
+            "HTTP/1.1 200 OK\rContent-Length: 0\r\n\r\n",
+            "HTTP/1.1 200 OK\nContent-Length: 0\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: 5, 5\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: +5\r\n\r\n",
+            "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "HTTP/1.1 204 No\r\nContent-Length: x\r\n\r\n",
             "HTTP/2 200\r\n\r\n",
             "SSH-2.0\r\n\r\n",
             "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n",
@@ -483,6 +535,140 @@ mod tests {
             "HTTP/1.1 200 OK\r\nBad Name: x\r\n\r\n",
         ] {
             assert_eq!(answer(text, false), Err(BadResponse), "{text:?}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod properties {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::proxy::http1::write;
+
+    const LIMITS: HeadLimits = HeadLimits { bytes: 200, fields: 6 };
+
+    /// Heads with something wrong in them, more often than not.
+    fn head(start: &'static [&'static str]) -> impl Strategy<Value = Vec<u8>> {
+        const PIECES: &[&str] = &[
+            "Host: a.test\r\n",
+            "Content-Length: 3\r\n",
+            "Transfer-Encoding: chunked\r\n",
+            "X-A:  b \t\r\n",
+            "Connection: close, x-a\r\n",
+            "x_b: \u{e9}\r\n",
+            "Expect: 100-continue\r\n",
+            "\r\n",
+            "\r\n",
+            "\r",
+            "\n",
+            "\0",
+            ":",
+            " ",
+            "\t",
+            "GET / HTTP/1.1\r\n",
+            "HTTP/1.1 200 OK\r\n",
+        ];
+        let piece = prop_oneof![
+            12 => proptest::sample::select(PIECES).prop_map(|text| text.as_bytes().to_vec()),
+            1 => any::<u8>().prop_map(|byte| vec![byte]),
+        ];
+        let pieces = proptest::collection::vec(piece, 0..9).prop_map(|pieces| pieces.concat());
+        (proptest::sample::select(start), pieces, prop_oneof![Just(&b""[..]), Just(&b"\r\n"[..])])
+            .prop_map(|(start, rest, end)| [start.as_bytes(), &rest, end].concat())
+    }
+
+    const REQUESTS: &[&str] = &[
+        "GET / HTTP/1.1\r\n",
+        "GET / HTTP/1.1\r\nHost: a.test\r\n",
+        "POST /a?b HTTP/1.1\r\nHost: a.test\r\n",
+        "GET http://me@b.test:81/x HTTP/1.1\r\nHost: a.test\r\n",
+        "OPTIONS * HTTP/1.1\r\nHost: a.test\r\n",
+        "GET / HTTP/1.0\r\n",
+        "GET / HTTP/1.1\r",
+        "\r\nGET / HTTP/1.1\r\n",
+        "",
+    ];
+    const RESPONSES: &[&str] =
+        &["HTTP/1.1 200 OK\r\n", "HTTP/1.1 204\r\n", "HTTP/1.0 304 No\r\n", "HTTP/1.1 103 Hints\r\n", "HTTP/1.1 ", ""];
+
+    /// The verdict once the bytes came whole, or up to each of these points first.
+    fn verdict<T, E>(
+        bytes: &[u8],
+        cuts: &[usize],
+        parse: impl Fn(&[u8]) -> Result<Parsed<T>, E>,
+    ) -> Result<Option<(T, usize)>, E> {
+        for &cut in cuts {
+            match parse(&bytes[..cut])? {
+                Parsed::Head(it, length) => return Ok(Some((it, length))),
+                Parsed::Partial => {}
+            }
+        }
+        Ok(match parse(bytes)? {
+            Parsed::Head(it, length) => Some((it, length)),
+            Parsed::Partial => None,
+        })
+    }
+
+    fn request_of(bytes: &[u8]) -> Result<Parsed<Request>, Refusal> {
+        request(bytes, LIMITS, b"http")
+    }
+
+    type Shown = (Vec<u8>, Vec<u8>, Vec<u8>, Framing, Vec<(Vec<u8>, Vec<u8>)>);
+
+    fn shown(it: &Request) -> Shown {
+        let head = &it.head;
+        let mut fields: Vec<_> = head.fields.iter().map(|(_, name, value)| (name.to_vec(), value.to_vec())).collect();
+        // Framing is written anew, and what concerns one connection is not passed on.
+        let connection = [&b"connection"[..], b"content-length", b"transfer-encoding"];
+        fields.retain(|(name, _)| !connection.contains(&&name[..]));
+        (head.method().to_vec(), head.target().to_vec(), head.authority().to_vec(), it.framing, fields)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4096))]
+
+        #[test]
+        fn a_request_is_judged_alike_however_it_is_cut(bytes in head(REQUESTS)) {
+            let whole = verdict(&bytes, &[], request_of).map(|it| it.map(|(it, length)| (shown(&it), length)));
+            let every: Vec<usize> = (0..bytes.len()).collect();
+            let cut = verdict(&bytes, &every, request_of).map(|it| it.map(|(it, length)| (shown(&it), length)));
+            prop_assert_eq!(&cut, &whole);
+            for at in every {
+                let halves = verdict(&bytes, &[at], request_of).map(|it| it.map(|(it, length)| (shown(&it), length)));
+                prop_assert_eq!(&halves, &whole, "cut at {}", at);
+            }
+        }
+
+        #[test]
+        fn a_response_is_judged_alike_however_it_is_cut(bytes in head(RESPONSES), to_head: bool) {
+            let parse = |bytes: &[u8]| response(bytes, LIMITS, to_head);
+            let show = |it: Option<(Response, usize)>| it.map(|(it, length)| (it.head.status, it.framing, it.close, length));
+            let whole = verdict(&bytes, &[], parse).map(show);
+            let every: Vec<usize> = (0..bytes.len()).collect();
+            prop_assert_eq!(verdict(&bytes, &every, parse).map(show), whole);
+        }
+
+        #[test]
+        fn what_is_written_reads_as_what_was_read(bytes in head(REQUESTS)) {
+            let Ok(Parsed::Head(first, _)) = request_of(&bytes) else { return Ok(()) };
+            let mut written = Vec::new();
+            write::request(&mut written, &first.head, first.framing, false);
+            let limits = HeadLimits { bytes: 1024, fields: 20 };
+            let Ok(Parsed::Head(second, length)) = request(&written, limits, b"http") else {
+                return Err(TestCaseError::fail(format!("{:?} is no request", String::from_utf8_lossy(&written))));
+            };
+            prop_assert_eq!(length, written.len());
+            prop_assert_eq!(shown(&second), shown(&first));
+            let framings = second.head.fields.all(FieldId::ContentLength).count()
+                + second.head.fields.all(FieldId::TransferEncoding).count();
+            prop_assert!(framings <= 1);
+        }
+
+        #[test]
+        fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300), to_head: bool) {
+            let _ = request_of(&bytes);
+            let _ = response(&bytes, LIMITS, to_head);
         }
     }
 }
