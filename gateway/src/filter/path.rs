@@ -25,6 +25,9 @@ pub(crate) fn normalise(request: &mut RequestHead, mode: PathNormalization) -> R
         return Ok(());
     }
     let mut clean = path_in_mode(path, mode);
+    if has_nul_escape(&clean) {
+        return Err(Failure::BadPath);
+    }
     if let Some(query) = request.query() {
         clean.push(b'?');
         clean.extend_from_slice(query);
@@ -76,7 +79,10 @@ fn merge_slashes(path: &mut Vec<u8>) {
 /// Decodes escapes of unreserved characters, escapes what a path may not hold, turns backslashes and removes dot
 /// segments (RFC 3986 §6.2.2).
 fn canonical(path: &[u8]) -> Vec<u8> {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
     let mut text = Vec::with_capacity(path.len() + 8);
+    // Where in `text` the last `%` is that begins no escape.
+    let mut stray = None;
     let mut at = 0;
     while at < path.len() {
         let byte = path[at];
@@ -87,18 +93,44 @@ fn canonical(path: &[u8]) -> Vec<u8> {
                     text.push(decoded);
                     at += 2;
                 }
-                // Other escapes stay as they are, broken ones too.
-                Some(_) | None => text.push(b'%'),
+                // Other escapes stay as they are.
+                Some(_) => {
+                    text.extend_from_slice(&path[at - 1..at + 2]);
+                    at += 2;
+                }
+                None => {
+                    stray = Some(text.len());
+                    text.push(b'%');
+                }
             },
             b'\\' => text.push(b'/'),
             byte if must_escape(byte) => {
-                const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
                 text.extend([b'%', DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
             }
             byte => text.push(byte),
         }
+        // A broken escape stays broken: decoding what follows it must not complete it, or the upstream would read what
+        // was never matched. Envoy does the same.
+        if let Some(percent) = stray
+            && text.len() == percent + 3
+        {
+            if escaped(&text[percent + 1..]).is_some() {
+                text.splice(percent + 1..percent + 1, *b"25");
+            }
+            stray = None;
+        }
     }
     remove_dot_segments(&text)
+}
+
+/// Whether a path holds a segment that an upstream would take for a way up or for nothing.
+pub(crate) fn has_dot_segments(path: &[u8]) -> bool {
+    path.split(|byte| matches!(byte, b'/' | b'\\')).any(|segment| segment == b"." || is_way_up(segment))
+}
+
+/// Servlet containers drop what follows a `;`.
+fn is_way_up(segment: &[u8]) -> bool {
+    segment.strip_prefix(b"..").is_some_and(|rest| matches!(rest.first(), None | Some(b';')))
 }
 
 fn escaped(after: &[u8]) -> Option<u8> {
@@ -126,7 +158,7 @@ fn remove_dot_segments(path: &[u8]) -> Vec<u8> {
                     out.push(b'/');
                 }
             }
-            segment if segment == b".." || segment.starts_with(b"..;") => {
+            segment if is_way_up(segment) => {
                 let cut = memchr::memrchr(b'/', &out).unwrap_or(0);
                 out.truncate(cut);
                 if last {
@@ -162,6 +194,8 @@ fn decode_slashes(path: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::proxy::head::{Fields, Protocol};
 
@@ -223,6 +257,89 @@ mod tests {
         for target in ["/a#b", "/a?b#c", "/a%00b"] {
             for mode in [PathNormalization::None, PathNormalization::Base, PathNormalization::MergeSlashes] {
                 assert_eq!(run(target, mode), Err(Failure::BadPath), "{target}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_decoded_completes_no_broken_escape() {
+        use PathNormalization::{Base, DecodeAndMergeSlashes, MergeSlashes};
+        for mode in [Base, MergeSlashes, DecodeAndMergeSlashes] {
+            for (target, expected) in [
+                ("/public/%%32%65%%32%65/admin", "/public/%252e%252e/admin"),
+                ("/public/%%32e%2%65/admin", "/public/%252e%252e/admin"),
+                ("/a%%30%30b", "/a%2500b"),
+                ("/a%%32%66b", "/a%252fb"),
+                ("/a%%35%63b", "/a%255cb"),
+                ("/a%%%32%35", "/a%%2525"),
+                ("/a%%zz%", "/a%%zz%"),
+                ("/a%25%32%65", "/a%252e"),
+                ("/%2%2e", "/%2."),
+            ] {
+                assert_eq!(run(target, mode).as_deref(), Ok(expected), "{target}");
+            }
+        }
+    }
+
+    #[test]
+    fn dot_segments_are_told_in_every_spelling() {
+        for (path, has) in [
+            ("/a/../b", true),
+            ("/..", true),
+            ("/./x", true),
+            ("/a\\..\\b", true),
+            ("/..;x/b", true),
+            ("/a..b/.c/...", false),
+            ("//", false),
+        ] {
+            assert_eq!(has_dot_segments(path.as_bytes()), has, "{path}");
+        }
+    }
+
+    /// Bytes that escapes, dots and slashes are made of, and now and then any other.
+    fn spicy() -> impl Strategy<Value = Vec<u8>> {
+        const SPICE: &[u8] = b"%%%%0022555eEfFcC..//\\;a?";
+        let byte = prop_oneof![9 => proptest::sample::select(SPICE), 1 => 0x21_u8..=0xff];
+        let piece = prop_oneof![
+            4 => byte.prop_map(|byte| vec![byte]),
+            1 => proptest::sample::select(vec!["%2e", "%2E", "%2f", "%5c", "%25", "%00", "%32", "%65", "../", "..;"])
+                .prop_map(|text| text.as_bytes().to_vec()),
+        ];
+        proptest::collection::vec(piece, 0..24).prop_map(|pieces| pieces.concat())
+    }
+
+    fn normalised(target: &[u8], mode: PathNormalization) -> Option<Vec<u8>> {
+        let mut request = RequestHead::new(Protocol::Http11, Fields::default(), b"GET", b"http", b"a", target);
+        normalise(&mut request, mode).ok()?;
+        Some(request.target().to_vec())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4096))]
+
+        #[test]
+        fn normalising_twice_is_normalising_once(tail in spicy()) {
+            use PathNormalization::{Base, DecodeAndMergeSlashes, MergeSlashes, None};
+            let target = [b"/", &tail[..]].concat();
+            for mode in [None, Base, MergeSlashes, DecodeAndMergeSlashes] {
+                let Some(once) = normalised(&target, mode) else { continue };
+                prop_assert_eq!(normalised(&once, mode), Some(once.clone()), "{:?}", mode);
+                let path = &once[..memchr::memchr(b'?', &once).unwrap_or(once.len())];
+                prop_assert!(!has_nul_escape(path) && !once.contains(&b'#'));
+                if mode == None {
+                    prop_assert_eq!(&once, &target);
+                    continue;
+                }
+                prop_assert!(!has_dot_segments(path) && !path.contains(&b'\\'));
+                // No escape is left that stands for a dot, so that an upstream that decodes once reads no other path.
+                prop_assert!(memchr::memchr_iter(b'%', path).all(|at| escaped(&path[at + 1..]) != Some(b'.')));
+                if mode != Base {
+                    prop_assert!(path == b"//" || memchr::memmem::find(path, b"//").is_none());
+                }
+                if mode == DecodeAndMergeSlashes {
+                    let decoded = |at: usize| escaped(&path[at + 1..]);
+                    prop_assert!(memchr::memchr_iter(b'%', path).all(|at| !matches!(decoded(at), Some(b'/' | b'\\'))));
+                }
             }
         }
     }
