@@ -3,11 +3,15 @@
 
 use crate::proxy::error::Failure;
 use crate::proxy::head::{FieldId, RequestHead, list_contains};
+use crate::proxy::http1::parse::Refusal;
 
 /// Refuses what is not served.
 pub(crate) fn check(request: &RequestHead) -> Result<(), Failure> {
     if request.method() == b"CONNECT" {
         return Err(Failure::Connect);
+    }
+    if request.fields.all(FieldId::Expect).any(|value| !value.eq_ignore_ascii_case(b"100-continue")) {
+        return Err(Failure::Refused(Refusal::Expectation));
     }
     let asks_upgrade = request.fields.all(FieldId::Connection).any(|value| list_contains(value, b"upgrade"));
     if asks_upgrade
@@ -35,6 +39,8 @@ pub(crate) fn strip(request: &mut RequestHead) {
         FieldId::ForwardedClientCert => false,
         FieldId::Te => value.eq_ignore_ascii_case(b"trailers"),
         FieldId::Envoy => !is_control(name),
+        // What CGI programs would take for the environment's HTTP_PROXY.
+        FieldId::Other if name == b"proxy" => false,
         FieldId::Other => !nominated.iter().any(|it| it == name) && !imitates(name),
         _ => true,
     });
@@ -120,6 +126,7 @@ mod tests {
                 ("te", "gzip"),
                 ("x_forwarded_for", "1.1.1.1"),
                 ("my_name", "1"),
+                ("Proxy", "http://evil.test"),
             ]),
             ["x-envoy-custom", "x-request-id", "my_name"]
         );
