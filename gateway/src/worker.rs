@@ -139,7 +139,7 @@ impl Handle {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let thread = std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
             runtime.block_on(async move {
-                let worker = Arc::new(Worker { shared, upstream: Upstreams::new(), lines });
+                let worker = Arc::new(Worker { upstream: Upstreams::new(&shared.limits), shared, lines });
                 while let Some(serve) = received.recv().await {
                     tokio::spawn(accept::run(Arc::clone(&worker), serve));
                 }

@@ -18,6 +18,8 @@ pub(crate) enum Failure {
     ConnectFailed { reason: &'static str },
     #[error("connecting took too long")]
     ConnectTimeout,
+    #[error("too many connections are being opened to the endpoint")]
+    Overflow,
     #[error("upstream closed the connection before it answered")]
     UpstreamClosed,
     /// Nothing of the request was worked on.
@@ -73,6 +75,7 @@ impl Failure {
                 started(&format!("remote_connection_failure|delayed_connect_error:_{reason}")),
             ),
             Self::ConnectTimeout => (503, reset("connection timeout"), Flags::UF, started("connection_timeout")),
+            Self::Overflow => (503, reset("overflow"), Flags::UO, started("overflow")),
             Self::UpstreamClosed => {
                 (503, reset("connection termination"), Flags::UC, started("connection_termination"))
             }
@@ -143,6 +146,12 @@ mod tests {
                 "503 UF upstream_reset_before_response_started{remote_connection_failure|delayed_connect_error:_\
                  Connection_refused} \"upstream connect error or disconnect/reset before headers. retried and the \
                  latest reset reason: remote connection failure\"",
+            ),
+            (
+                Failure::Overflow,
+                false,
+                "503 UO upstream_reset_before_response_started{overflow} \"upstream connect error or disconnect/reset \
+                 before headers. reset reason: overflow\"",
             ),
             (Failure::Timeout, false, r#"504 UT response_timeout "upstream request timeout""#),
             (Failure::PerTryTimeout, true, r#"504 UT upstream_per_try_timeout "upstream request timeout""#),

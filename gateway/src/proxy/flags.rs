@@ -23,9 +23,10 @@ impl Flags {
     pub(crate) const UR: Self = Self(1 << 11);
     pub(crate) const DI: Self = Self(1 << 12);
     pub(crate) const FI: Self = Self(1 << 13);
+    pub(crate) const UO: Self = Self(1 << 14);
 
     /// In the order in which several are shown.
-    const LETTERS: [(Self, &'static str); 14] = [
+    const LETTERS: [(Self, &'static str); 15] = [
         (Self::DI, "DI"),
         (Self::FI, "FI"),
         (Self::URX, "URX"),
@@ -34,6 +35,7 @@ impl Flags {
         (Self::UT, "UT"),
         (Self::UR, "UR"),
         (Self::UH, "UH"),
+        (Self::UO, "UO"),
         (Self::NC, "NC"),
         (Self::NR, "NR"),
         (Self::UPE, "UPE"),

@@ -197,7 +197,11 @@ mod tests {
         let connection = Arc::new(Connection {
             stop: Stop::new(&shared),
             listener: "test".into(),
-            worker: Arc::new(Worker { shared, upstream: Upstreams::new(), lines: Arc::default() }),
+            worker: Arc::new(Worker {
+                shared,
+                upstream: Upstreams::new(&GatewayLimits::default()),
+                lines: Arc::default(),
+            }),
             limits: Arc::default(),
             tls: None,
             peer: here,

@@ -8,7 +8,7 @@ use crate::filter::headers;
 use crate::proxy::ctx::Ctx;
 use crate::proxy::error::{Failure, grpc_status};
 use crate::proxy::head::{FieldId, RequestHead, ResponseHead};
-use crate::proxy::http1::parse::Framing;
+use crate::proxy::http1::parse::{Framing, may_have_body};
 use crate::proxy::stream::Downstream;
 use crate::table::HeaderEdits;
 
@@ -52,6 +52,9 @@ pub(crate) async fn fail<D: Downstream>(
     let mut reply = Reply::new(answer.status, answer.body.as_bytes());
     reply.edits = edits;
     reply.close = answer.close;
+    if *failure == Failure::Overflow {
+        reply.head.fields.push(b"x-envoy-overloaded", b"true");
+    }
     send(ctx, request, down, reply, body_read).await;
 }
 
@@ -78,7 +81,7 @@ pub(crate) async fn send<D: Downstream>(
     if reply.close || !body_read {
         down.close_after();
     }
-    let bodiless = request.is_head() || matches!(head.status, 204 | 304) || reply.body.is_empty();
+    let bodiless = !may_have_body(head.status, request.is_head()) || reply.body.is_empty();
     let framing = if bodiless { Framing::None } else { Framing::Length(reply.body.len() as u64) };
     if matches!(head.status, 204) {
         head.fields.remove(FieldId::ContentLength);

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use pingora_core::upstreams::peer::HttpPeer;
 
 use crate::upstream::peer;
+use crate::upstream::pending::Pending;
 
 /// Immutable but for its live state, which endpoints of the same address hand on from table to table.
 #[derive(Debug)]
@@ -28,6 +29,7 @@ pub(crate) enum Address {
 #[derive(Debug, Default)]
 pub(crate) struct Live {
     active: AtomicU32,
+    pending: Pending,
 }
 
 impl Endpoint {
@@ -55,6 +57,11 @@ impl Endpoint {
     #[must_use]
     pub fn active(&self) -> u32 {
         self.live.active.load(Ordering::Relaxed)
+    }
+
+    /// Connections that are being opened.
+    pub(crate) fn pending(&self) -> &Pending {
+        &self.live.pending
     }
 
     pub(crate) fn key(&self) -> &Address {

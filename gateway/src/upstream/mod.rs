@@ -4,6 +4,7 @@ mod balance;
 mod cluster;
 mod endpoint;
 mod peer;
+mod pending;
 pub(crate) mod resolve;
 mod shared;
 

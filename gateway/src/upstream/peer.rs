@@ -12,6 +12,7 @@ use pingora_core::connectors::{ConnectorOptions, TransportConnector};
 use pingora_core::protocols::Stream as Io;
 use pingora_core::upstreams::peer::{HttpPeer, Peer as _};
 
+use crate::limits::GatewayLimits;
 use crate::proxy::error::Failure;
 use crate::proxy::exchange::Exchange;
 use crate::upstream::endpoint::{Address, Endpoint};
@@ -24,6 +25,8 @@ const POOL_SIZE: usize = 4096;
 pub(crate) struct Upstreams {
     connector: TransportConnector,
     shared: SharedConnections,
+    /// Connections that may be in the making to one endpoint.
+    pending_limit: u32,
 }
 
 /// A connection to send a request over.
@@ -39,9 +42,10 @@ pub(crate) enum Transport {
 }
 
 impl Upstreams {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(limits: &GatewayLimits) -> Self {
         let connector = TransportConnector::new(Some(ConnectorOptions::new(POOL_SIZE)));
-        Self { connector, shared: SharedConnections::default() }
+        let pending_limit = limits.pending_connects_per_endpoint;
+        Self { connector, shared: SharedConnections::default(), pending_limit }
     }
 
     /// A kept connection if `reuse` and there is one, else a new one.
@@ -61,6 +65,7 @@ impl Upstreams {
 
     /// A new connection, for whatever is spoken on it.
     pub(crate) async fn open(&self, endpoint: &Endpoint) -> Result<Io, Failure> {
+        let _opening = endpoint.pending().enter(self.pending_limit).ok_or(Failure::Overflow)?;
         self.connector.new_stream(&endpoint.peer).await.map_err(|error| failure(&error))
     }
 

@@ -14,6 +14,9 @@ use crate::proxy::error::Failure;
 /// Windows towards upstreams.
 const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 1 << 20;
+/// Of a response's decoded head (docs/security.md, "Limits").
+const MAX_HEAD: u32 = 60 * 1024;
+const MAX_SEND_BUFFER: usize = 64 * 1024;
 /// Streams that a connection carries before another one is opened, unless the upstream allows fewer.
 const MAX_STREAMS: usize = 1000;
 
@@ -69,7 +72,12 @@ impl SharedConnections {
         }
         let io = connect.await?;
         let mut builder = Builder::new();
-        builder.initial_window_size(STREAM_WINDOW).initial_connection_window_size(CONNECTION_WINDOW).enable_push(false);
+        builder
+            .initial_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_header_list_size(MAX_HEAD)
+            .max_send_buffer_size(MAX_SEND_BUFFER)
+            .enable_push(false);
         let (send, driver) = builder.handshake(io).await.map_err(|_| Failure::UpstreamProtocol)?;
         let connection = Connection { send, streams: Arc::default(), alive: Arc::new(AtomicUsize::new(1)) };
         let (alive, streams) = (Arc::clone(&connection.alive), Arc::clone(&connection.streams));
