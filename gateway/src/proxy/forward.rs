@@ -6,13 +6,13 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use crate::filter::cors::Verdict;
-use crate::filter::{forwarded, headers};
+use crate::filter::{forwarded, headers, path};
 use crate::proxy::ctx::Ctx;
 use crate::proxy::error::Failure;
 use crate::proxy::exchange::Exchange;
 use crate::proxy::flags::Flags;
 use crate::proxy::head::{FieldId, Protocol, RequestHead, ResponseHead};
-use crate::proxy::http1::parse::Framing;
+use crate::proxy::http1::parse::{Framing, may_have_body};
 use crate::proxy::pump::{self, AttemptError, Deadline, RelayEnd, Upload};
 use crate::proxy::reply;
 use crate::proxy::retry;
@@ -42,7 +42,7 @@ pub(crate) async fn forward<D: Downstream>(
     let body_read = framing == Framing::None;
     if let Some(fault) = &forward.fault {
         if let Some(delay) = fault.delay(ctx)
-            && is_gone_within(down, delay).await
+            && matches!(watched(down, tokio::time::sleep(delay)).await, Err(ClientGone))
         {
             return give_up(ctx, down);
         }
@@ -71,8 +71,17 @@ pub(crate) async fn forward<D: Downstream>(
     ctx.cluster = Some(Arc::clone(&cluster));
     let upgrade = request.is_websocket();
     forwarded::finish(ctx, request, forward, destination);
+    // `/api../x` with `/api` taken away is a way out of what the route serves.
+    if forward.path_rewrite.is_some()
+        && ctx.table.settings().path_normalization != ir::PathNormalization::None
+        && path::has_dot_segments(request.path())
+    {
+        let edits = Some(&*destination.edits);
+        reply::fail(ctx, request, down, &Failure::BadPath, edits, body_read).await;
+        return Handled::Done;
+    }
 
-    let mut upload = Upload::new(framing, ctx.connection.limits.retry_buffer_bytes);
+    let mut upload = Upload::new(framing, ctx.connection.limits.retry_buffer_bytes, request.is_grpc());
     let mut total = Deadline::new(forwarded::timeout(request, forward.timeout));
     let answered = attempts(ctx, request, framing, down, forward, &cluster, upgrade, &mut upload, &mut total).await;
     ctx.bytes_received = upload.received;
@@ -94,12 +103,16 @@ fn give_up<D: Downstream>(ctx: &mut Ctx<'_>, down: &mut D) -> Handled {
     Handled::Done
 }
 
-/// Waits, unless the client goes away before the time is up.
-async fn is_gone_within<D: Downstream>(down: &mut D, delay: Duration) -> bool {
-    let mut pause = std::pin::pin!(tokio::time::sleep(delay));
-    poll_fn(|cx| match pause.as_mut().poll(cx) {
-        Poll::Ready(()) => Poll::Ready(false),
-        Poll::Pending => down.poll_gone(cx).map(|()| true),
+/// The client went away while something was done for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct ClientGone;
+
+/// Does `work` for a client that is there: once it is gone, `work` is dropped.
+async fn watched<D: Downstream, T>(down: &mut D, work: impl Future<Output = T>) -> Result<T, ClientGone> {
+    let mut work = std::pin::pin!(work);
+    poll_fn(|cx| match work.as_mut().poll(cx) {
+        Poll::Ready(it) => Poll::Ready(Ok(it)),
+        Poll::Pending => down.poll_gone(cx).map(|()| Err(ClientGone)),
     })
     .await
 }
@@ -107,8 +120,14 @@ async fn is_gone_within<D: Downstream>(down: &mut D, delay: Duration) -> bool {
 /// Why there is no response to pass on.
 enum Stop {
     Fail(Failure),
-    /// Nobody is there to hear of it.
+    /// The client is not there any more.
     Gone,
+}
+
+impl From<ClientGone> for Stop {
+    fn from(ClientGone: ClientGone) -> Self {
+        Self::Gone
+    }
 }
 
 /// Tries until there is a response to pass on, or no try is left.
@@ -143,7 +162,7 @@ async fn attempts<D: Downstream>(
         let busy = Busy::new(Arc::clone(&endpoint));
 
         let connecting = ctx.connection.worker.upstream.connect(&endpoint, http2, allow_stale);
-        let connected = match total.limit(connecting).await {
+        let connected = match watched(down, total.limit(connecting)).await? {
             Some(connected) => connected,
             None => return Err(Stop::Fail(Failure::Timeout)),
         };
@@ -215,7 +234,7 @@ async fn attempts<D: Downstream>(
         tried.push(index);
         let bound = policy.map_or(Duration::ZERO, |policy| retry::backoff_bound(policy.backoff, ctx.attempts));
         let pause = bound.mul_f64(fastrand::f64());
-        if total.limit(tokio::time::sleep(pause)).await.is_none() {
+        if watched(down, total.limit(tokio::time::sleep(pause))).await?.is_none() {
             return Err(Stop::Fail(Failure::Timeout));
         }
     }
@@ -269,6 +288,7 @@ async fn relay<D: Downstream>(
     total: &mut Deadline,
 ) -> Handled {
     let Answered { mut head, framing, mut exchange, busy, started } = answered;
+    let framing = if may_have_body(head.status, request.is_head()) { framing } else { Framing::None };
     let switch = head.status == 101;
     let millis = started.elapsed().as_millis();
     ctx.details = "via_upstream".into();
@@ -293,7 +313,7 @@ async fn relay<D: Downstream>(
     if down.send_head(&head, framing).is_err() {
         return Handled::Done;
     }
-    let (end, trailers) = pump::relay(down, &mut exchange, upload, total, &mut ctx.bytes_sent).await;
+    let (end, trailers) = pump::relay(down, &mut exchange, framing, upload, total, &mut ctx.bytes_sent).await;
     ctx.bytes_received = upload.received;
     if let Some(status) = trailers.as_ref().and_then(|fields| fields.get(FieldId::GrpcStatus)) {
         ctx.grpc_status = std::str::from_utf8(status).ok().and_then(|text| text.parse().ok());

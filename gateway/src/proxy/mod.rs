@@ -15,6 +15,7 @@ pub(crate) mod reply;
 mod retry;
 pub(crate) mod stream;
 pub(crate) mod tcp;
+mod trailers;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;

@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::proxy::head::ResponseHead;
+use crate::proxy::head::{Fields, ResponseHead};
 use crate::proxy::http1::parse::Framing;
 use crate::proxy::stream::{Downstream, Gone, Piece, Upstream, UpstreamError};
+use crate::proxy::trailers;
 
 /// What has been read of the request's body, kept so that another attempt can send it again.
 #[derive(Debug)]
@@ -24,11 +25,15 @@ pub(crate) struct Upload {
     pub(crate) complete: bool,
     /// Bytes read from the client.
     pub(crate) received: u64,
+    /// Trailers are passed on, as far as they may be (docs/security.md, H1-9).
+    trailers: bool,
 }
 
 impl Upload {
-    pub(crate) fn new(framing: Framing, limit: usize) -> Self {
-        Self { kept: Vec::new(), limit, overflowed: false, complete: framing == Framing::None, received: 0 }
+    /// `trailers`: what follows the body is of use to the upstream.
+    pub(crate) fn new(framing: Framing, limit: usize, trailers: bool) -> Self {
+        let complete = framing == Framing::None;
+        Self { kept: Vec::new(), limit, overflowed: false, complete, received: 0, trailers }
     }
 
     /// Whether an attempt can start over.
@@ -36,17 +41,18 @@ impl Upload {
         !self.overflowed
     }
 
-    fn keep(&mut self, data: &[u8]) {
-        self.received += data.len() as u64;
-        if self.overflowed {
-            return;
+    /// Counts a piece; true if it is to be kept.
+    fn take(&mut self, length: usize) -> bool {
+        self.received += length as u64;
+        if !self.overflowed && self.kept.len() + length > self.limit {
+            self.overflow();
         }
-        if self.kept.len() + data.len() > self.limit {
-            self.overflowed = true;
-            self.kept = Vec::new();
-        } else {
-            self.kept.extend_from_slice(data);
-        }
+        !self.overflowed
+    }
+
+    fn overflow(&mut self) {
+        self.overflowed = true;
+        self.kept = Vec::new();
     }
 }
 
@@ -124,7 +130,7 @@ pub(crate) async fn send<D: Downstream, U: Upstream>(
 ) -> Result<(ResponseHead, Framing), AttemptError> {
     let mut sender = Sender::new(upload, up);
     poll_fn(|cx| {
-        sender.poll(cx, down, up, upload)?;
+        let reads = sender.poll(cx, down, up, upload)?;
         if upload.complete {
             total.start();
             per_try.start();
@@ -150,7 +156,7 @@ pub(crate) async fn send<D: Downstream, U: Upstream>(
         if total.poll(cx).is_ready() {
             return Poll::Ready(Err(AttemptError::Timeout));
         }
-        if upload.complete && down.poll_gone(cx).is_ready() {
+        if !reads && down.poll_gone(cx).is_ready() {
             return Poll::Ready(Err(AttemptError::Downstream(Gone::Closed)));
         }
         Poll::Pending
@@ -174,24 +180,35 @@ impl Sender {
         Self { finished: upload.complete }
     }
 
+    /// False: the client is not listened to at the moment.
     fn poll<D: Downstream, U: Upstream>(
         &mut self,
         cx: &mut Context<'_>,
         down: &mut D,
         up: &mut U,
         upload: &mut Upload,
-    ) -> Result<(), AttemptError> {
+    ) -> Result<bool, AttemptError> {
         while !self.finished {
             match up.poll_room(cx) {
                 Poll::Ready(result) => result?,
-                Poll::Pending => return Ok(()),
+                Poll::Pending => return Ok(false),
             }
             match down.poll_body(cx) {
                 Poll::Ready(Ok(Piece::Data(data))) => {
                     up.send_data(data);
-                    upload.keep(data);
+                    let length = data.len();
+                    if upload.take(length) {
+                        upload.kept.extend_from_slice(data);
+                        if !down.may_keep(length) {
+                            upload.overflow();
+                        }
+                    }
                 }
                 Poll::Ready(Ok(Piece::End(trailers))) => {
+                    let mut trailers = trailers.filter(|_| upload.trailers);
+                    if let Some(fields) = &mut trailers {
+                        trailers::filter(fields);
+                    }
                     up.finish(trailers.as_ref());
                     upload.complete = true;
                     self.finished = true;
@@ -202,7 +219,7 @@ impl Sender {
         }
         // An upstream may answer and close without reading everything: its answer counts, its loss shows there.
         let _ = up.poll_flush(cx);
-        Ok(())
+        Ok(!self.finished)
     }
 }
 
@@ -216,22 +233,29 @@ pub(crate) enum RelayEnd {
     Timeout,
 }
 
-/// Passes the response's body on, and the rest of the request's. Adds up the bytes sent.
+/// Passes the response's body on, and the rest of the request's. `framing` is what the client was told of the body.
+/// Adds up the bytes sent.
 pub(crate) async fn relay<D: Downstream, U: Upstream>(
     down: &mut D,
     up: &mut U,
+    framing: Framing,
     upload: &mut Upload,
     total: &mut Deadline,
     sent: &mut u64,
-) -> (RelayEnd, Option<crate::proxy::head::Fields>) {
+) -> (RelayEnd, Option<Fields>) {
     let mut sender = Sender { finished: upload.complete };
     let mut upload_failed = false;
     let mut ended = false;
     let mut trailers = None;
     let end = poll_fn(|cx| {
-        if !upload_failed && !ended && sender.poll(cx, down, up, upload).is_err() {
-            // The request is lost, but the response may still be whole.
-            upload_failed = true;
+        let mut reads = false;
+        if !upload_failed && !ended {
+            match sender.poll(cx, down, up, upload) {
+                Ok(it) => reads = it,
+                Err(AttemptError::Downstream(Gone::Closed)) => return Poll::Ready(RelayEnd::Downstream),
+                // The request is lost, but the response may still be whole.
+                Err(_) => upload_failed = true,
+            }
         }
         if upload.complete {
             total.start();
@@ -243,11 +267,18 @@ pub(crate) async fn relay<D: Downstream, U: Upstream>(
                 Poll::Pending => break,
             }
             match up.poll_body(cx) {
+                // Behind a head without body these would be the client's next response.
+                Poll::Ready(Ok(Piece::Data(data))) if framing == Framing::None && !data.is_empty() => {
+                    return Poll::Ready(RelayEnd::Upstream);
+                }
                 Poll::Ready(Ok(Piece::Data(data))) => {
                     *sent += data.len() as u64;
                     down.send_data(data);
                 }
-                Poll::Ready(Ok(Piece::End(fields))) => {
+                Poll::Ready(Ok(Piece::End(mut fields))) => {
+                    if let Some(fields) = &mut fields {
+                        trailers::filter(fields);
+                    }
                     down.finish(fields.as_ref());
                     trailers = fields;
                     ended = true;
@@ -268,7 +299,7 @@ pub(crate) async fn relay<D: Downstream, U: Upstream>(
         if total.poll(cx).is_ready() {
             return Poll::Ready(RelayEnd::Timeout);
         }
-        if upload.complete && down.poll_gone(cx).is_ready() {
+        if !reads && down.poll_gone(cx).is_ready() {
             return Poll::Ready(RelayEnd::Downstream);
         }
         Poll::Pending

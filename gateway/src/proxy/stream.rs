@@ -52,6 +52,11 @@ pub(crate) trait Downstream: Send {
     /// Ready when everything sent so far is on its way.
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Gone>>;
 
+    /// Whether that many bytes of the request's body may be kept until the request is done; true counts them.
+    fn may_keep(&mut self, _bytes: usize) -> bool {
+        true
+    }
+
     /// No further request is to be taken from the client after this response, where the protocol serves one at a
     /// time. Before [`Self::send_head`].
     fn close_after(&mut self);

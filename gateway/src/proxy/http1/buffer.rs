@@ -58,6 +58,12 @@ impl Buffer {
         }
     }
 
+    /// Forgets the last `count` bytes that were read.
+    pub(crate) fn forget_last(&mut self, count: usize) {
+        let kept = self.bytes.len().saturating_sub(count).max(self.handed);
+        self.bytes.truncate(kept);
+    }
+
     /// Takes what is held.
     pub(crate) fn take(&mut self) -> Bytes {
         self.consume(0);

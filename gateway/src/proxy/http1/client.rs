@@ -13,9 +13,9 @@ use crate::proxy::http1::write;
 use crate::proxy::stream::{Piece, Upstream, UpstreamError};
 
 /// Bounds of a response head (docs/security.md §7).
-const LIMITS: HeadLimits = HeadLimits { bytes: 60 * 1024, fields: 200 };
+pub(crate) const LIMITS: HeadLimits = HeadLimits { bytes: 60 * 1024, fields: 200 };
 /// Interim answers per request.
-const MAX_INTERIM: u32 = 16;
+pub(crate) const MAX_INTERIM: u32 = 16;
 
 const CLOSED: UpstreamError = UpstreamError::Closed { unprocessed: false };
 
@@ -96,7 +96,13 @@ impl Upstream for Exchange {
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), UpstreamError>> {
         match ready!(self.out.poll_flush(&mut self.io, cx)) {
-            Ok(()) => Poll::Ready(Ok(())),
+            Ok(()) => {
+                if self.sent_all {
+                    // The head's bytes are not kept while the answer is waited for.
+                    self.out.rest();
+                }
+                Poll::Ready(Ok(()))
+            }
             Err(_) => Poll::Ready(Err(self.fail(CLOSED))),
         }
     }

@@ -17,7 +17,7 @@ use crate::proxy::head::{Fields, ResponseHead};
 use crate::proxy::http1::body::{Decoded, Decoder};
 use crate::proxy::http1::buffer::Buffer;
 use crate::proxy::http1::outbox::Outbox;
-use crate::proxy::http1::parse::{self, Framing, HeadLimits, Parsed, Refusal, Request};
+use crate::proxy::http1::parse::{self, Framing, HeadLimits, Parsed, Refusal, Request, may_have_body};
 use crate::proxy::http1::write;
 use crate::proxy::stream::{Downstream, Gone, Piece};
 use crate::proxy::{Handled, handle, refuse};
@@ -29,8 +29,10 @@ const LINGER_BYTES: usize = 64 * 1024;
 const LINGER: Duration = Duration::from_secs(1);
 /// How long an idle connection that is to be closed is kept for a request that may be on its way already.
 const GRACE: Duration = Duration::from_secs(1);
-/// Pipelined bytes held while a request is being answered.
+/// Pipelined bytes held while a request is being answered. Beyond them nothing that was pipelined is served: the bytes
+/// are read only to see whether the client is still there, up to a bound.
 const MAX_PIPELINED: usize = 64 * 1024;
+const MAX_DISCARDED: usize = 1024 * 1024;
 
 /// How the connection ended.
 pub(crate) enum Ended<IO> {
@@ -109,6 +111,8 @@ struct Server<IO> {
     framing: Framing,
     /// No request follows.
     close: bool,
+    /// Pipelined bytes that were thrown away.
+    discarded: usize,
     /// Nothing more can be said on the connection.
     broken: bool,
     idle: Pin<Box<Sleep>>,
@@ -130,6 +134,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Server<IO> {
             to_head: false,
             framing: Framing::None,
             close: false,
+            discarded: 0,
             broken: false,
             idle,
             closing,
@@ -300,16 +305,27 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Downstream for Server<IO> {
     }
 
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        while self.input.bytes().len() < MAX_PIPELINED {
+        loop {
+            let full = self.input.bytes().len() >= MAX_PIPELINED;
+            // What of this request's body has come is kept; the rest waits in the kernel.
+            if full && !self.body.is_done() {
+                return Poll::Pending;
+            }
             match ready!(self.input.poll_first(&mut self.io, cx)) {
-                Ok(0) | Err(_) => {
-                    self.broken = true;
-                    return Poll::Ready(());
+                Ok(0) | Err(_) => break,
+                Ok(count) if full => {
+                    self.close = true;
+                    self.input.forget_last(count);
+                    self.discarded += count;
+                    if self.discarded > MAX_DISCARDED {
+                        break;
+                    }
                 }
                 Ok(_) => {}
             }
         }
-        Poll::Pending
+        self.broken = true;
+        Poll::Ready(())
     }
 
     fn send_interim(&mut self, head: &ResponseHead) {
@@ -322,7 +338,11 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Downstream for Server<IO> {
 
     fn send_head(&mut self, head: &ResponseHead, framing: Framing) -> Result<(), Gone> {
         // HTTP/1.1 clients need no end of connection to find the end of a body.
-        self.framing = if framing == Framing::UntilClose { Framing::Chunked } else { framing };
+        self.framing = match framing {
+            _ if !may_have_body(head.status, self.to_head) => Framing::None,
+            Framing::UntilClose => Framing::Chunked,
+            Framing::None | Framing::Length(_) | Framing::Chunked => framing,
+        };
         self.close |= self.connection.stop.is_closing();
         write::response(self.out.bytes(), head, self.framing, self.to_head, self.close);
         Ok(())
@@ -334,6 +354,10 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Downstream for Server<IO> {
     }
 
     fn send_data(&mut self, data: &[u8]) {
+        // Behind a head that has no body nothing follows: it would be taken for the next response.
+        if self.framing == Framing::None {
+            return;
+        }
         write::data(self.out.bytes(), data, self.framing);
     }
 

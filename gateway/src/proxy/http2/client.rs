@@ -10,16 +10,22 @@ use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderName, HeaderValue, Method, Request, Uri};
 
 use crate::proxy::head::{Fields, RequestHead, ResponseHead};
-use crate::proxy::http1::parse::Framing;
+use crate::proxy::http1::client::{LIMITS, MAX_INTERIM};
+use crate::proxy::http1::parse::{BadLength, Framing, is_status, may_have_body};
 use crate::proxy::http2::sender::Sender;
-use crate::proxy::http2::{fields_of, fields_to_map};
+use crate::proxy::http2::{fields_of, fields_to_map, framing_of, trailers_of};
 use crate::proxy::stream::{Piece, Upstream, UpstreamError};
+use crate::proxy::trailers::TooMany;
 use crate::upstream::Stream;
 
 pub(crate) struct Exchange {
     response: ResponseFuture,
     sender: Sender,
     body: Option<RecvStream>,
+    to_head: bool,
+    interim: u32,
+    /// A final head that can have no body, until the stream has shown that it has none.
+    bodiless: Option<ResponseHead>,
     /// The piece of the response's body that is lent out.
     chunk: Bytes,
     /// Counts the stream as open on its connection.
@@ -41,11 +47,32 @@ impl Exchange {
             connection.send_request(request, last).map_err(|_| UpstreamError::Closed { unprocessed: true })?;
         Ok(Self {
             response,
-            sender: Sender::new((!last).then_some(send)),
+            sender: Sender::new((!last).then_some(send), None),
             body: None,
+            to_head: head.is_head(),
+            interim: 0,
+            bodiless: None,
             chunk: Bytes::new(),
             _stream: stream,
         })
+    }
+}
+
+impl Exchange {
+    /// A head that can have no body is passed on when the stream has ended without any: bytes behind it are no part of
+    /// a response, and the client is told nothing of either.
+    fn poll_bodiless(&mut self, cx: &mut Context<'_>) -> Poll<Result<(ResponseHead, Framing), UpstreamError>> {
+        let Some(body) = &mut self.body else { return Poll::Ready(Err(UpstreamError::Protocol)) };
+        loop {
+            match ready!(body.poll_data(cx)) {
+                Some(Ok(data)) if data.is_empty() => {}
+                Some(Ok(_)) => return Poll::Ready(Err(UpstreamError::Protocol)),
+                Some(Err(error)) => return Poll::Ready(Err(lost(&error))),
+                None => break,
+            }
+        }
+        let head = self.bodiless.take().ok_or(UpstreamError::Protocol)?;
+        Poll::Ready(Ok((head, Framing::None)))
     }
 }
 
@@ -64,8 +91,9 @@ fn request(head: &RequestHead, framing: Framing) -> Option<Request<()>> {
 
 fn lost(error: &h2::Error) -> UpstreamError {
     match error.reason() {
+        // The library resets what it does not accept: malformed heads, too large ones, wrong lengths.
+        Some(_) if error.is_library() => UpstreamError::Protocol,
         Some(Reason::REFUSED_STREAM) => UpstreamError::Closed { unprocessed: true },
-        Some(Reason::PROTOCOL_ERROR) if error.is_library() => UpstreamError::Protocol,
         _ => UpstreamError::Closed { unprocessed: false },
     }
 }
@@ -90,20 +118,35 @@ impl Upstream for Exchange {
     }
 
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<(ResponseHead, Framing), UpstreamError>> {
-        // Interim responses end here: h2 clients have no way to pass them on in order.
+        if self.bodiless.is_some() {
+            return self.poll_bodiless(cx);
+        }
+        if let Poll::Ready(Some(interim)) = self.response.poll_informational(cx) {
+            let (parts, ()) = interim.map_err(|error| lost(&error))?.into_parts();
+            self.interim += 1;
+            // HTTP/2 has no switch of protocols (RFC 9113 §8.6).
+            if parts.status.as_u16() == 101 || self.interim > MAX_INTERIM || parts.headers.len() > LIMITS.fields {
+                return Poll::Ready(Err(UpstreamError::Protocol));
+            }
+            let head = ResponseHead { status: parts.status.as_u16(), fields: fields_of(&parts.headers, 0) };
+            return Poll::Ready(Ok((head, Framing::None)));
+        }
         let response = match ready!(Pin::new(&mut self.response).poll(cx)) {
             Ok(response) => response,
             Err(error) => return Poll::Ready(Err(lost(&error))),
         };
         let (parts, body) = response.into_parts();
-        let framing = if body.is_end_stream() {
-            Framing::None
-        } else {
-            let length = parts.headers.get(http::header::CONTENT_LENGTH);
-            length.and_then(|value| value.to_str().ok()?.parse().ok()).map_or(Framing::Chunked, Framing::Length)
-        };
-        let head = ResponseHead { status: parts.status.as_u16(), fields: fields_of(&parts.headers) };
+        let status = parts.status.as_u16();
+        let framing = framing_of(&parts.headers, body.is_end_stream()).map_err(|BadLength| UpstreamError::Protocol)?;
+        if parts.headers.len() > LIMITS.fields || !is_status(status) {
+            return Poll::Ready(Err(UpstreamError::Protocol));
+        }
+        let head = ResponseHead { status, fields: fields_of(&parts.headers, 256) };
         self.body = Some(body);
+        if framing != Framing::None && !may_have_body(status, self.to_head) {
+            self.bodiless = Some(head);
+            return self.poll_bodiless(cx);
+        }
         Poll::Ready(Ok((head, framing)))
     }
 
@@ -122,7 +165,10 @@ impl Upstream for Exchange {
             }
             Some(Err(error)) => Poll::Ready(Err(lost(&error))),
             None => match ready!(body.poll_trailers(cx)) {
-                Ok(trailers) => Poll::Ready(Ok(Piece::End(trailers.as_ref().map(fields_of)))),
+                Ok(trailers) => match trailers_of(trailers) {
+                    Ok(trailers) => Poll::Ready(Ok(Piece::End(trailers))),
+                    Err(TooMany) => Poll::Ready(Err(UpstreamError::Protocol)),
+                },
                 Err(error) => Poll::Ready(Err(lost(&error))),
             },
         }

@@ -4,10 +4,13 @@ pub(crate) mod client;
 pub(crate) mod rewind;
 mod sender;
 pub(crate) mod server;
+mod streams;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::proxy::head::{FieldId, Fields};
+use crate::proxy::http1::parse::{BadLength, Framing, declared_length};
+use crate::proxy::trailers::{Size, TooMany};
 
 /// Fields as `h2` wants them. What HTTP/2 cannot carry is left out.
 fn fields_to_map(fields: &Fields) -> HeaderMap {
@@ -23,10 +26,32 @@ fn fields_to_map(fields: &Fields) -> HeaderMap {
     map
 }
 
-fn fields_of(map: &HeaderMap) -> Fields {
-    let mut fields = Fields::with_capacity(512, map.len() + 8);
+/// `extra` bytes of room are left for what the proxy adds.
+fn fields_of(map: &HeaderMap, extra: usize) -> Fields {
+    let bytes: usize = map.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    let mut fields = Fields::with_capacity(bytes + extra, map.len() + 8);
     for (name, value) in map {
         fields.push(name.as_str().as_bytes(), value.as_bytes());
     }
     fields
+}
+
+/// Trailers within their bounds.
+fn trailers_of(map: Option<HeaderMap>) -> Result<Option<Fields>, TooMany> {
+    let Some(map) = map else { return Ok(None) };
+    let mut size = Size::default();
+    for (name, value) in &map {
+        size.add(name.as_str().as_bytes(), value.as_bytes())?;
+    }
+    Ok(Some(fields_of(&map, 0)))
+}
+
+/// How a body is framed for the other side. `ended`: the head was all there is.
+fn framing_of(map: &HeaderMap, ended: bool) -> Result<Framing, BadLength> {
+    let declared = declared_length(map.get_all(http::header::CONTENT_LENGTH).iter().map(HeaderValue::as_bytes))?;
+    Ok(match declared {
+        _ if ended => Framing::None,
+        Some(length) => Framing::Length(length),
+        None => Framing::Chunked,
+    })
 }

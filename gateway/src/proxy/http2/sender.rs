@@ -1,5 +1,6 @@
 //! A stream's outgoing body: bytes wait here until the peer's window has room for them.
 
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -8,6 +9,7 @@ use http::HeaderMap;
 
 use crate::proxy::head::Fields;
 use crate::proxy::http2::fields_to_map;
+use crate::proxy::http2::streams::Streams;
 
 /// Bytes waiting before the source is asked for no more.
 const HIGH_WATER: usize = 64 * 1024;
@@ -24,11 +26,31 @@ pub(crate) struct Sender {
     pending: Vec<u8>,
     /// Trailers, if any, once the end was asked for.
     end: Option<Option<HeaderMap>>,
+    /// Counts what waits here, where the connection's streams share a bound.
+    streams: Option<Arc<Streams>>,
+    counted: usize,
 }
 
 impl Sender {
-    pub(crate) fn new(stream: Option<SendStream<Bytes>>) -> Self {
-        Self { stream, held: Bytes::new(), pending: Vec::new(), end: None }
+    pub(crate) fn new(stream: Option<SendStream<Bytes>>, streams: Option<Arc<Streams>>) -> Self {
+        Self { stream, held: Bytes::new(), pending: Vec::new(), end: None, streams, counted: 0 }
+    }
+
+    fn waiting(&self) -> usize {
+        self.pending.len() + self.held.len()
+    }
+
+    /// Tells the connection how much waits.
+    fn count(&mut self) {
+        let waiting = self.waiting();
+        if let Some(streams) = &self.streams {
+            if waiting > self.counted {
+                streams.hold(waiting - self.counted);
+            } else {
+                streams.release(self.counted - waiting);
+            }
+            self.counted = waiting;
+        }
     }
 
     pub(crate) fn open(&mut self, stream: Option<SendStream<Bytes>>) {
@@ -46,6 +68,7 @@ impl Sender {
 
     pub(crate) fn send_data(&mut self, data: &[u8]) {
         self.pending.extend_from_slice(data);
+        self.count();
     }
 
     pub(crate) fn finish(&mut self, trailers: Option<&Fields>) {
@@ -54,11 +77,19 @@ impl Sender {
 
     /// Ready when more can be taken.
     pub(crate) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Refused>> {
-        if self.pending.len() + self.held.len() < HIGH_WATER { Poll::Ready(Ok(())) } else { self.poll_send(cx) }
+        let waiting = self.waiting();
+        let has_room = || self.streams.as_ref().is_none_or(|streams| streams.has_room());
+        if waiting == 0 || waiting < HIGH_WATER && has_room() { Poll::Ready(Ok(())) } else { self.poll_send(cx) }
     }
 
     /// Moves what is waiting into the stream, as far as the peer's window lets it.
     pub(crate) fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Refused>> {
+        let sent = self.send(cx);
+        self.count();
+        sent
+    }
+
+    fn send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Refused>> {
         let Some(stream) = &mut self.stream else { return Poll::Ready(Ok(())) };
         loop {
             if self.held.is_empty() {
@@ -87,6 +118,14 @@ impl Sender {
         };
         self.stream = None;
         Poll::Ready(sent.map_err(|_| Refused))
+    }
+}
+
+impl Drop for Sender {
+    fn drop(&mut self) {
+        if let Some(streams) = &self.streams {
+            streams.release(self.counted);
+        }
     }
 }
 

@@ -3,21 +3,24 @@
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use h2::server::{Builder, SendResponse};
 use h2::{Reason, RecvStream};
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response, Uri};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
 use crate::proxy::connection::Connection;
 use crate::proxy::head::{Fields, Protocol, RequestHead, ResponseHead};
-use crate::proxy::http1::parse::{Framing, Refusal};
+use crate::proxy::http1::parse::{Framing, Refusal, may_have_body};
 use crate::proxy::http2::rewind::Rewind;
 use crate::proxy::http2::sender::Sender;
-use crate::proxy::http2::{fields_of, fields_to_map};
+use crate::proxy::http2::streams::{Head, Streams};
+use crate::proxy::http2::{fields_to_map, framing_of, trailers_of};
 use crate::proxy::stream::{Downstream, Gone, Piece};
+use crate::proxy::trailers::TooMany;
 use crate::proxy::{handle, refuse};
 
 /// Windows and floods (docs/security.md, "HTTP/2").
@@ -25,6 +28,8 @@ const STREAM_WINDOW: u32 = 64 * 1024;
 const CONNECTION_WINDOW: u32 = 1 << 20;
 const MAX_RESETS: usize = 100;
 const MAX_SEND_BUFFER: usize = 64 * 1024;
+/// How long a client has to read why its connection ends.
+const GOODBYE: Duration = Duration::from_secs(1);
 
 /// Serves a connection until it ends. `first` was read from it already.
 pub(crate) async fn serve<IO>(io: IO, first: Bytes, connection: Arc<Connection>)
@@ -48,8 +53,15 @@ where
     let idle_timeout = limits.idle_timeout;
     let mut idle = std::pin::pin!(tokio::time::sleep(idle_timeout));
     let mut draining = false;
+    let streams = Arc::new(Streams::new(&connection.worker.shared.limits, Instant::now()));
     loop {
+        if streams.is_over() {
+            return calm(server).await;
+        }
         let accepted = poll_fn(|cx| {
+            if streams.poll_over(cx) {
+                return Poll::Ready(None);
+            }
             if !draining && closing.as_mut().poll(cx).is_ready() {
                 draining = true;
                 server.graceful_shutdown();
@@ -72,45 +84,100 @@ where
         })
         .await;
         match accepted {
-            Some(Ok((request, respond))) => {
+            Some(Ok((request, mut respond))) => {
+                let Some(head) = streams.admit(head_bytes(request.headers(), request.uri())) else {
+                    respond.send_reset(Reason::REFUSED_STREAM);
+                    streams.ended(false, Instant::now());
+                    continue;
+                };
                 idle.as_mut().reset(tokio::time::Instant::now() + idle_timeout);
                 let connection = Arc::clone(&connection);
                 let tasks = connection.worker.shared.tasks.clone();
                 // Cut off with its connection: a stream whose connection is gone sees its client gone.
-                tasks.spawn(stream(connection, request, respond));
+                tasks.spawn(serve_stream(connection, Arc::clone(&streams), head, request, respond));
             }
+            None if streams.is_over() => {}
             // The connection is at its end, by either side's will.
             Some(Err(_)) | None => return,
         }
     }
 }
 
-async fn stream(connection: Arc<Connection>, request: Request<RecvStream>, respond: SendResponse<Bytes>) {
+/// Ends a connection whose client loses more streams than it may.
+async fn calm<IO>(mut server: h2::server::Connection<IO, Bytes>)
+where
+    IO: AsyncRead + AsyncWrite + Unpin,
+{
+    server.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+    // A client that does not read it is cut off all the same.
+    let _ = timeout(GOODBYE, poll_fn(|cx| server.poll_closed(cx))).await;
+}
+
+/// What a head takes, counted as HTTP/2 counts it (RFC 9113 §6.5.2).
+fn head_bytes(fields: &HeaderMap, uri: &Uri) -> usize {
+    let lines: usize = fields.iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum();
+    lines + uri.path_and_query().map_or(0, |target| target.as_str().len()) + 128
+}
+
+/// Serves one stream. `head` holds the place of its head.
+async fn serve_stream(
+    connection: Arc<Connection>,
+    streams: Arc<Streams>,
+    head: Head,
+    request: Request<RecvStream>,
+    mut respond: SendResponse<Bytes>,
+) {
+    // A client that has taken its request back already causes no work.
+    let is_gone = poll_fn(|cx| Poll::Ready(respond.poll_reset(cx).is_ready())).await;
+    let completed = !is_gone && stream(&connection, Arc::clone(&streams), request, respond).await;
+    drop(head);
+    streams.ended(completed, Instant::now());
+}
+
+/// True: the response went out as a whole.
+async fn stream(
+    connection: &Arc<Connection>,
+    streams: Arc<Streams>,
+    request: Request<RecvStream>,
+    respond: SendResponse<Bytes>,
+) -> bool {
     let (parts, body) = request.into_parts();
-    let framing = if body.is_end_stream() {
-        Framing::None
-    } else {
-        match parts.headers.get(http::header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok()) {
-            Some(length) => Framing::Length(length),
-            None => Framing::Chunked,
-        }
+    let framing = framing_of(&parts.headers, body.is_end_stream());
+    let mut stream = Stream {
+        body,
+        respond,
+        sender: Sender::new(None, Some(Arc::clone(&streams))),
+        chunk: Bytes::new(),
+        to_head: false,
+        answered: false,
+        streams,
+        kept: 0,
     };
-    let mut stream = Stream { body, respond, sender: Sender::new(None), chunk: Bytes::new() };
     if parts.headers.len() > connection.limits().max_header_fields {
-        return refuse(&connection, Refusal::TooLarge, &mut stream).await;
+        drop(parts);
+        refuse(connection, Refusal::TooLarge, &mut stream).await;
+        return false;
     }
-    match head_of(&parts) {
-        Some(head) => {
+    let head = head_of(&parts);
+    // One copy of the fields is enough to hold.
+    drop(parts);
+    match (head, framing) {
+        (Some(head), Ok(framing)) => {
+            stream.to_head = head.is_head();
             // HTTP/2 switches no protocols, so nothing is left to do for the connection.
-            let _ = handle(&connection, head, framing, &mut stream).await;
+            let _ = handle(connection, head, framing, &mut stream).await;
+            stream.answered && stream.sender.stream().is_none()
         }
-        None => stream.respond.send_reset(Reason::PROTOCOL_ERROR),
+        _ => {
+            stream.respond.send_reset(Reason::PROTOCOL_ERROR);
+            false
+        }
     }
 }
 
 /// The request head in our own form; `None` for what is no request to a gateway.
 fn head_of(parts: &http::request::Parts) -> Option<RequestHead> {
-    let mut fields = Fields::with_capacity(512, parts.headers.len() + 12);
+    let mut fields = Fields::with_capacity(head_bytes(&parts.headers, &parts.uri) + 512, parts.headers.len() + 12);
     let mut cookie: Vec<u8> = Vec::new();
     for (name, value) in &parts.headers {
         match name.as_str() {
@@ -130,7 +197,11 @@ fn head_of(parts: &http::request::Parts) -> Option<RequestHead> {
     }
     let authority = match parts.uri.authority() {
         Some(authority) => authority.as_str().as_bytes().to_vec(),
-        None => parts.headers.get(http::header::HOST)?.as_bytes().to_vec(),
+        None => {
+            let mut hosts = parts.headers.get_all(http::header::HOST).iter();
+            let host = hosts.next().filter(|_| hosts.next().is_none())?;
+            host.as_bytes().to_vec()
+        }
     };
     let scheme = parts.uri.scheme_str().unwrap_or("http");
     let target = parts.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
@@ -144,12 +215,28 @@ struct Stream {
     sender: Sender,
     /// The piece of the request's body that is lent out.
     chunk: Bytes,
+    to_head: bool,
+    /// The final head was sent.
+    answered: bool,
+    streams: Arc<Streams>,
+    /// Bytes of the request's body that are kept for retries.
+    kept: usize,
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.streams.release(self.kept);
+    }
 }
 
 fn response(head: &ResponseHead) -> Option<Response<()>> {
     let mut response = Response::new(());
     *response.status_mut() = http::StatusCode::from_u16(head.status).ok()?;
     *response.headers_mut() = fields_to_map(&head.fields);
+    if head.status < 200 || head.status == 204 {
+        // RFC 9110 §8.6.
+        response.headers_mut().remove(http::header::CONTENT_LENGTH);
+    }
     Some(response)
 }
 
@@ -168,7 +255,10 @@ impl Downstream for Stream {
             }
             Some(Err(_)) => Poll::Ready(Err(Gone::Closed)),
             None => match ready!(self.body.poll_trailers(cx)) {
-                Ok(trailers) => Poll::Ready(Ok(Piece::End(trailers.as_ref().map(fields_of)))),
+                Ok(trailers) => match trailers_of(trailers) {
+                    Ok(trailers) => Poll::Ready(Ok(Piece::End(trailers))),
+                    Err(TooMany) => Poll::Ready(Err(Gone::Malformed)),
+                },
                 Err(_) => Poll::Ready(Err(Gone::Closed)),
             },
         }
@@ -195,9 +285,10 @@ impl Downstream for Stream {
 
     fn send_head(&mut self, head: &ResponseHead, framing: Framing) -> Result<(), Gone> {
         let response = response(head).ok_or(Gone::Closed)?;
-        let last = framing == Framing::None;
+        let last = framing == Framing::None || !may_have_body(head.status, self.to_head);
         let send = self.respond.send_response(response, last).map_err(|_| Gone::Closed)?;
         self.sender.open((!last).then_some(send));
+        self.answered = true;
         Ok(())
     }
 
@@ -206,7 +297,10 @@ impl Downstream for Stream {
     }
 
     fn send_data(&mut self, data: &[u8]) {
-        self.sender.send_data(data);
+        // Behind a head that has no body nothing follows.
+        if self.sender.stream().is_some() {
+            self.sender.send_data(data);
+        }
     }
 
     fn finish(&mut self, trailers: Option<&Fields>) {
@@ -218,6 +312,15 @@ impl Downstream for Stream {
     }
 
     fn close_after(&mut self) {}
+
+    fn may_keep(&mut self, bytes: usize) -> bool {
+        let may = self.streams.has_room();
+        if may {
+            self.streams.hold(bytes);
+            self.kept += bytes;
+        }
+        may
+    }
 
     fn abort(&mut self) {
         match self.sender.stream() {
