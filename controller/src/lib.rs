@@ -3,6 +3,7 @@
 
 pub mod admin;
 mod app;
+mod bucket;
 pub mod ca;
 pub mod cluster;
 mod diagnostic;

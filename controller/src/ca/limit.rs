@@ -3,7 +3,9 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::time::{Duration, Instant};
+use std::time::Instant;
+
+use crate::bucket::Bucket;
 
 /// Most workloads that are kept apart; those that have not asked for a while are forgotten first.
 const CAPACITY: usize = 100_000;
@@ -15,12 +17,6 @@ pub struct RateLimit<K> {
     buckets: HashMap<K, Bucket>,
 }
 
-#[derive(Debug)]
-struct Bucket {
-    /// When the bucket was, or will be, full again.
-    full_at: Instant,
-}
-
 impl<K: Eq + Hash> RateLimit<K> {
     /// None at all if the number is 0.
     #[must_use]
@@ -30,29 +26,26 @@ impl<K: Eq + Hash> RateLimit<K> {
 
     /// Takes one request; false if there have been too many.
     pub fn take(&mut self, key: K, now: Instant) -> bool {
-        if self.per_minute == 0 {
-            return false;
-        }
         if self.buckets.len() >= CAPACITY && !self.buckets.contains_key(&key) {
             // A full bucket says as much as none.
-            self.buckets.retain(|_, bucket| bucket.full_at > now);
+            self.buckets.retain(|_, bucket| !bucket.is_full(now));
             if self.buckets.len() >= CAPACITY {
                 return false;
             }
         }
-        let minute = Duration::from_secs(60);
-        let bucket = self.buckets.entry(key).or_insert(Bucket { full_at: now });
-        let full_at = bucket.full_at.max(now) + minute / self.per_minute;
-        if full_at > now + minute {
-            return false;
-        }
-        bucket.full_at = full_at;
-        true
+        self.buckets.entry(key).or_insert_with(|| Bucket::per_minute(self.per_minute)).take(now)
+    }
+
+    /// Whether one more request would be taken.
+    pub(crate) fn has_turn(&self, key: &K, now: Instant) -> bool {
+        self.buckets.get(key).is_none_or(|bucket| bucket.has_turn(now))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

@@ -47,7 +47,11 @@ pub(super) fn serve(
     );
     let Shared { namespace, service_account, .. } = shared;
     let replicas = ReplicaService::new(fleet.clone(), Arc::clone(&authenticator), namespace, service_account);
-    let settings = DiscoveryOptions { controller: shared.replica.clone(), ..options.discovery.clone() };
+    let settings = DiscoveryOptions {
+        controller: shared.replica.clone(),
+        limits: options.bounds.clone(),
+        ..options.discovery.clone()
+    };
     let discovery = DiscoveryServer::new(fleet.clone(), authenticator, metrics, settings, shared.serving.clone());
 
     let [interval, timeout] = KEEPALIVE;

@@ -15,15 +15,16 @@ use wire::convert::{self, Refusal};
 use wire::digest::{self, Digest};
 use wire::discovery::{Ask, Request, Response, Subscription as Subscribe};
 
+use super::budget::Account;
 use super::parts::{Envelope, PART_BYTES};
-use super::subscription::Subscription;
+use super::size;
+use super::subscription::{Subscription, SubscriptionError};
+use crate::bucket::Bucket;
 use crate::fleet::{Answer, Cursor, Fleet, FleetMetrics, Member, Position, Pull, Refused};
+use crate::limits::ControllerLimits;
 
 /// A reason that a proxy gives is cut to this.
 const MAX_REASON: usize = 1024;
-
-/// So is a version, bytes; ours are half as long.
-const MAX_VERSION: usize = 128;
 
 /// In how many messages a proxy may say what it has.
 const MAX_HELLO_PARTS: usize = 4096;
@@ -44,6 +45,7 @@ pub(super) struct Bounds {
     /// Whose turn it is: what a proxy has is held until it is known what it lacks, and a thousand of them may come back
     /// in the same second.
     pub(super) turns: Arc<Semaphore>,
+    pub(super) limits: ControllerLimits,
 }
 
 /// A stream whose proxy is known.
@@ -89,33 +91,42 @@ struct Standing {
     widened: bool,
     pushes: u64,
     outstanding: Option<Outstanding>,
+    /// Of messages that change the subscription.
+    pace: Bucket,
 }
 
 impl Standing {
     /// Takes wishes in that came after the first.
     fn resubscribe(&mut self, subscribe: Vec<Subscribe>, unsubscribe: Vec<Subscribe>) -> Result<(), Status> {
         self.widened |= subscribe.iter().any(|one| one.names.iter().any(|name| name == convert::WILDCARD));
-        self.asked.extend(self.subscription.change(subscribe, unsubscribe).map_err(unreadable)?);
-        Ok(())
+        self.subscription.change(subscribe, unsubscribe, &mut self.asked).map_err(unsubscribable)
+    }
+
+    /// A message more that answers no push.
+    fn paced(&mut self) -> Result<(), Status> {
+        if self.pace.take(Instant::now().into_std()) {
+            return Ok(());
+        }
+        Err(Status::resource_exhausted("too many messages in a minute (limit messages-per-minute)"))
     }
 }
 
 impl Connection {
     /// Serves until the proxy is gone or must go.
-    pub(super) async fn run(mut self, first: Request) {
+    pub(super) async fn run(mut self, first: Request, account: Account) {
         let _enlisted = Enlisted(self.fleet.clone(), Arc::clone(&self.member));
-        if let Err(status) = self.serve(first).await {
+        if let Err(status) = self.serve(first, account).await {
             debug!(proxy = %self.member.info.name(), code = ?status.code(), reason = status.message(), "discovery stream ended");
             // The proxy may be gone already.
             let _ = self.responses.try_send(Err(status));
         }
     }
 
-    async fn serve(&mut self, first: Request) -> Result<(), Status> {
+    async fn serve(&mut self, first: Request, account: Account) -> Result<(), Status> {
         let member = Arc::clone(&self.member);
         let mut head = member.scope.head();
         let mut standing = tokio::select! {
-            begun = self.begin(first, &mut head) => begun?,
+            begun = self.begin(first, account, &mut head) => begun?,
             why = member.ended() => return Err(Status::aborted(why.to_string())),
         };
         loop {
@@ -144,11 +155,14 @@ impl Connection {
     async fn begin(
         &mut self,
         mut first: Request,
+        account: Account,
         head: &mut watch::Receiver<Option<Cursor>>,
     ) -> Result<Standing, Status> {
-        let mut subscription = Subscription::default();
+        let limits = &self.bounds.limits;
+        let mut subscription = Subscription::new(account, limits.names_per_stream);
         let (subscribe, unsubscribe) = (take(&mut first.subscribe), take(&mut first.unsubscribe));
-        subscription.change(subscribe, unsubscribe).map_err(unreadable)?;
+        // All of it is told anyway: nothing has been pushed yet.
+        subscription.change(subscribe, unsubscribe, &mut HashSet::new()).map_err(unsubscribable)?;
         let mut standing = Standing {
             subscription,
             first: true,
@@ -158,6 +172,7 @@ impl Connection {
             widened: false,
             pushes: 0,
             outstanding: None,
+            pace: Bucket::per_minute(limits.messages_per_minute),
         };
         // One of each kind, however many were sent: comparing them is work.
         let digests =
@@ -165,6 +180,9 @@ impl Connection {
         if first.initial_resource_versions.is_empty() && !first.more && digests.is_empty() {
             return Ok(standing);
         }
+        // It waits below, in memory, for the cluster's state and for its turn.
+        let mut said = size::of_versions(&first.initial_resource_versions);
+        standing.subscription.account().take(said).map_err(exhausted)?;
         head.wait_for(Option::is_some).await.map_err(|_| ending())?;
         let scope = Arc::clone(&self.member.scope);
         let (differing, at) = scope.differing(&digests, |kind| standing.subscription.names(kind));
@@ -177,9 +195,11 @@ impl Connection {
             HashMap::new()
         } else {
             let _turn = Arc::clone(&self.bounds.turns).acquire_owned().await.map_err(|_| ending())?;
-            let known = tokio::time::timeout(self.bounds.hello, self.known(first, asked, &mut standing)).await;
+            let known = tokio::time::timeout(self.bounds.hello, self.known(first, asked, &mut said, &mut standing)).await;
             known.map_err(|_| Status::deadline_exceeded("what the proxy has was not told in time"))??
         };
+        // What is kept below is versions of ours.
+        standing.subscription.account().give(said);
         let differing: HashMap<Kind, HashSet<u8>> =
             differing.into_iter().map(|(kind, buckets)| (kind, buckets.into_iter().collect())).collect();
         let Pull { delta, cursor } = scope.beyond(&known, |key| {
@@ -200,6 +220,7 @@ impl Connection {
         &mut self,
         first: Request,
         ask: Vec<Ask>,
+        said: &mut usize,
         standing: &mut Standing,
     ) -> Result<HashMap<Key, Arc<str>>, Status> {
         let mut part = first;
@@ -223,9 +244,14 @@ impl Connection {
             part = loop {
                 let next = self.requests.message().await?;
                 let mut next = next.ok_or_else(|| Status::cancelled("the stream ended before it began"))?;
+                size::check(&next, &self.bounds.limits).map_err(unreadable)?;
                 if next.subscribe.is_empty() && next.unsubscribe.is_empty() {
+                    let more = size::of_versions(&next.initial_resource_versions);
+                    standing.subscription.account().take(more).map_err(exhausted)?;
+                    *said += more;
                     break next;
                 }
+                standing.paced()?;
                 // It has learned meanwhile what else it wants, which is no part of what it has.
                 standing.resubscribe(take(&mut next.subscribe), take(&mut next.unsubscribe))?;
             };
@@ -294,6 +320,7 @@ impl Connection {
     }
 
     async fn request(&self, request: Request, standing: &mut Standing) -> Result<(), Status> {
+        size::check(&request, &self.bounds.limits).map_err(unreadable)?;
         let Request {
             node: _,
             subscribe,
@@ -305,6 +332,11 @@ impl Connection {
             more: _,
             digests: _,
         } = request;
+        let answers = standing.outstanding.as_ref().is_some_and(|push| push.nonce == nonce);
+        if !answers {
+            // Answers come at the pace of pushes.
+            standing.paced()?;
+        }
         standing.resubscribe(subscribe, unsubscribe)?;
         if nonce.is_empty() {
             return Ok(());
@@ -317,10 +349,9 @@ impl Connection {
         for message in rejected {
             let Refusal { key, version, mut reason } = message.try_into().map_err(unreadable)?;
             // A proxy can only refuse what there is, and there is no need to remember what it was told.
-            if self.member.scope.get(&key).is_some() {
+            if refused.len() < self.bounds.limits.refused_per_push && self.member.scope.get(&key).is_some() {
                 reason.truncate(reason.floor_char_boundary(MAX_REASON));
-                let version = version.chars().take(MAX_VERSION).collect();
-                refused.push((key, Refused { version, reason }));
+                refused.push((key, Refused { version: version.to_string(), reason }));
             }
         }
         debug!(proxy = %self.member.info.name(), cursor = push.cursor, refused = refused.len(), applied_micros, "push answered");
@@ -343,6 +374,18 @@ fn ending() -> Status {
     Status::unavailable("the controller is ending")
 }
 
-fn unreadable(error: impl std::fmt::Display) -> Status {
+/// There is no room for what the proxy says.
+fn exhausted(error: impl std::fmt::Display) -> Status {
+    Status::resource_exhausted(error.to_string())
+}
+
+fn unsubscribable(error: SubscriptionError) -> Status {
+    match error {
+        SubscriptionError::Unreadable(error) => unreadable(error),
+        SubscriptionError::TooMany { .. } | SubscriptionError::OverBudget(_) => exhausted(error),
+    }
+}
+
+pub(super) fn unreadable(error: impl std::fmt::Display) -> Status {
     Status::invalid_argument(error.to_string())
 }

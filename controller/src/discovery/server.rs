@@ -15,9 +15,12 @@ use tracing::{debug, info};
 use wire::discovery as message;
 use wire::discovery::discovery_server::{Discovery, DiscoveryServer as Service};
 
-use super::connection::{Bounds, Connection};
+use super::budget::Budget;
+use super::connection::{Bounds, Connection, unreadable};
+use super::size;
 use crate::fleet::{Fleet, FleetMetrics, JoinError, ProxyInfo};
 use crate::identity::{Authenticator, Peer};
+use crate::limits::ControllerLimits;
 use crate::serving::PeerInfo;
 
 /// How many parts of a push wait for a slow proxy.
@@ -38,6 +41,8 @@ pub struct DiscoveryOptions {
     pub max_message_bytes: usize,
     /// Proxies served at a time.
     pub max_streams: usize,
+    /// Bounds of what proxies say.
+    pub limits: ControllerLimits,
 }
 
 impl Default for DiscoveryOptions {
@@ -49,6 +54,7 @@ impl Default for DiscoveryOptions {
             answer: Duration::from_secs(60),
             max_message_bytes: 4 << 20,
             max_streams: 10_000,
+            limits: ControllerLimits::default(),
         }
     }
 }
@@ -61,6 +67,7 @@ pub struct DiscoveryServer {
     options: DiscoveryOptions,
     places: Arc<Semaphore>,
     turns: Arc<Semaphore>,
+    budget: Arc<Budget>,
     streams: TaskTracker,
     stop: CancellationToken,
 }
@@ -78,7 +85,9 @@ impl DiscoveryServer {
         let places = Arc::new(Semaphore::new(options.max_streams));
         let max_message_bytes = options.max_message_bytes;
         let turns = Arc::new(Semaphore::new(options.hellos.max(1)));
-        let server = Self { fleet, authenticator, metrics, options, places, turns, streams: TaskTracker::new(), stop };
+        let budget = Budget::new(&options.limits);
+        let streams = TaskTracker::new();
+        let server = Self { fleet, authenticator, metrics, options, places, turns, budget, streams, stop };
         Service::new(server).max_decoding_message_size(max_message_bytes)
     }
 }
@@ -128,14 +137,16 @@ impl DiscoveryServer {
     ) -> impl Future<Output = ()> + Send + 'static {
         let fleet = self.fleet.clone();
         let metrics = self.metrics.clone();
-        let DiscoveryOptions { controller, first_message, answer, .. } = self.options.clone();
-        let bounds = Bounds { answer, hello: first_message, turns: Arc::clone(&self.turns) };
+        let DiscoveryOptions { controller, first_message, answer, limits, .. } = self.options.clone();
+        let account = self.budget.open(peer.identity.clone());
+        let bounds = Bounds { answer, hello: first_message, turns: Arc::clone(&self.turns), limits };
         async move {
             let begun = async {
                 let first = tokio::time::timeout(first_message, requests.message()).await;
                 let first =
                     first.map_err(|_| Status::deadline_exceeded("the first message did not come in time"))??;
                 let mut first = first.ok_or_else(|| Status::cancelled("the stream ended before it began"))?;
+                size::check(&first, &bounds.limits).map_err(unreadable)?;
                 let node = first.node.take().unwrap_or_default();
                 let proxy = proxy(&peer, node, &info)?;
                 let member = fleet.join(proxy).await.map_err(refused)?;
@@ -144,7 +155,7 @@ impl DiscoveryServer {
             match begun.await {
                 Ok((first, member)) => {
                     let connection = Connection { fleet, member, metrics, controller, bounds, requests, responses };
-                    connection.run(first).await;
+                    connection.run(first, account).await;
                 }
                 Err(status) => {
                     let status: Status = status;

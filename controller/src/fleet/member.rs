@@ -11,6 +11,9 @@ use tokio_util::sync::CancellationToken;
 use super::log::Cursor;
 use super::scope::Scope;
 
+/// Resources that are remembered as refused by one proxy, at the most.
+const MAX_REFUSED: usize = 1_000;
+
 /// Who a proxy is. The first three are proven, the rest is what it says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProxyInfo {
@@ -138,7 +141,9 @@ impl Member {
             refused.remove(key);
         }
         for (key, why) in &answer.refused {
-            refused.insert(key.clone(), why.clone());
+            if refused.len() < MAX_REFUSED || refused.contains_key(key) {
+                refused.insert(key.clone(), why.clone());
+            }
         }
         if let Some((key, why)) = answer.refused.first() {
             let nack = Nack { at: now, key: key.clone(), reason: why.reason.clone() };

@@ -71,13 +71,13 @@ impl Scope {
     pub fn differing<'a>(
         &self,
         digests: &BTreeMap<Kind, Digest>,
-        names: impl Fn(Kind) -> Option<&'a BTreeSet<String>>,
+        names: impl Fn(Kind) -> Option<&'a BTreeSet<Arc<str>>>,
     ) -> (Vec<(Kind, Vec<u8>)>, Cursor) {
         let log = self.log();
-        let of_names = |kind: Kind, names: &BTreeSet<String>| {
+        let of_names = |kind: Kind, names: &BTreeSet<Arc<str>>| {
             let mut digest = Digest::default();
             for name in names {
-                let key = Key { kind, name: name.as_str().into() };
+                let key = Key { kind, name: Arc::clone(name) };
                 if let Some(version) = log.version(&key) {
                     digest.add(&key, version);
                 }

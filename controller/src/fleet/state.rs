@@ -19,6 +19,9 @@ use crate::source::kube::{KubeBatch, SecretRef};
 /// How long publishing waits for a secret that was not looked at yet.
 const SECRET_WAIT: Duration = Duration::from_secs(2);
 
+/// Refused resources of one answer that have a line in the log each.
+const LOGGED_REFUSALS: usize = 10;
+
 /// Everything the fleet knows.
 #[derive(Debug)]
 pub(crate) struct State {
@@ -249,8 +252,11 @@ impl State {
     ) -> Vec<Duration> {
         let had_refused = !member.refused().is_empty();
         let before = member.note_acked(answer, clock);
-        for (key, refused) in &answer.refused {
+        for (key, refused) in answer.refused.iter().take(LOGGED_REFUSALS) {
             warn!(proxy = %member.info.name(), resource = %key, reason = refused.reason, "the proxy could not use a resource; its version before stays in force there");
+        }
+        if answer.refused.len() > LOGGED_REFUSALS {
+            warn!(proxy = %member.info.name(), refused = answer.refused.len(), "the proxy could not use further resources of the same push");
         }
         // Refusals concern few objects, but finding out which costs more than looking at all.
         self.all_dirty |= had_refused || !answer.refused.is_empty();
