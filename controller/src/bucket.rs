@@ -1,5 +1,6 @@
-//! A bucket of turns that is refilled evenly: so many at once, and so many in a minute. Reads no clock.
+//! A bucket of turns that is refilled evenly: so many at once, and so many in a minute.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -37,6 +38,21 @@ impl Bucket {
     /// A full bucket says as much as none.
     pub(crate) fn is_full(&self, now: Instant) -> bool {
         self.full_at.is_none_or(|at| at <= now)
+    }
+}
+
+/// Lines of a log that peers can cause: so many in a minute, so that none of them fills it.
+#[derive(Debug)]
+pub(crate) struct Sparse(Mutex<Bucket>);
+
+impl Sparse {
+    pub(crate) fn per_minute(lines: u32) -> Self {
+        Self(Mutex::new(Bucket::per_minute(lines)))
+    }
+
+    /// Whether there is room for a line.
+    pub(crate) fn allows(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take(Instant::now())
     }
 }
 

@@ -19,11 +19,13 @@ pub mod owner;
 pub mod replicas;
 mod routes;
 pub mod serving;
+mod shares;
 pub mod source;
 pub mod status;
 mod store;
 pub mod telemetry;
 mod translation;
+mod turns;
 pub mod webhook;
 
 pub use app::{Controller, Options, StartError};

@@ -1,5 +1,7 @@
 //! Bounds of one controller process. Those of translation are `translate::TranslationLimits`.
 
+use std::time::Duration;
+
 limits::limits! {
     /// Bounds of one controller process, set by `--limit NAME=VALUE`.
     pub struct ControllerLimits {
@@ -21,5 +23,25 @@ limits::limits! {
         messages_per_minute: u32 [Count, 10 ..= 1_000_000] = 600 => "the stream ends with RESOURCE_EXHAUSTED",
         /// Resources of one push that a proxy may refuse by name.
         refused_per_push: usize [Count, 1 ..= 100_000] = 1_000 => "further ones are not remembered",
+        /// Open connections of one address (of one /64 of IPv6) to a port.
+        connections_per_address: usize [Count, 1 ..= 100_000] = 512 => "its oldest connection that has proven nothing is closed, else the new one",
+        /// Open connections on which no call has been authenticated yet.
+        unauthenticated_connections: usize [Count, 4 ..= 100_000] = 2_000 => "the oldest of the address that has the most of them is closed",
+        /// From the end of a handshake to the first call that is authenticated.
+        unauthenticated_connection: Duration [Time, 100 ..= 600_000] = 10_000 => "the connection is closed",
+        /// Handshakes of one address that are not finished.
+        unfinished_per_address: usize [Count, 1 ..= 10_000] = 64 => "further ones wait for their turn, until their deadline",
+        /// Handshakes of one address begun in a second.
+        handshakes_per_address: u32 [Count, 0 ..= 100_000] = 50 => "further ones wait for their turn, until their deadline",
+        /// Token reviews of one address at a time.
+        reviews_per_address: usize [Count, 1 ..= 1_000] = 8 => "further ones wait for their turn, then UNAVAILABLE",
+        /// Tokens of one address that the API server refuses in a minute.
+        refused_tokens: u32 [Count, 1 ..= 100_000] = 60 => "further tokens of the address are not looked at: RESOURCE_EXHAUSTED",
+        /// Streams that one workload (pod, else address) has opened without being served yet.
+        starting_streams: usize [Count, 1 ..= 10_000] = 16 => "a further stream is refused with RESOURCE_EXHAUSTED",
+        /// How long certificates may be renewed by certificates, since a token proved the identity.
+        identity_chain: Duration [Time, 3_600_000 ..= 31_536_000_000] = 604_800_000 => "the next renewal needs a token",
+        /// How often it is looked whether the pod and the service account of a stream still exist.
+        identity_check: Duration [Time, 100 ..= 3_600_000] = 15_000 => "a stream whose workload is gone ends with UNAUTHENTICATED",
     }
 }

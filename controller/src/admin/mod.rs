@@ -8,9 +8,11 @@ mod metrics;
 use std::net::SocketAddr;
 
 use axum::Router;
-use tokio::net::TcpListener;
+use axum::serve::Listener as _;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info};
+use tracing::info;
+
+use crate::serving::{Plain, PlainListener, serve_http};
 
 pub use debug::{Connected, Debug, LastNack, debug};
 pub use health::health;
@@ -37,13 +39,9 @@ pub async fn serve(
     stop: CancellationToken,
 ) -> Result<SocketAddr, BindError> {
     let failed = |source| BindError { what, address, source };
-    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let listener = PlainListener::bind(address).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     info!(address = %bound, what, "listening");
-    tokio::spawn(async move {
-        if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await {
-            error!(%error, what, "serving ended");
-        }
-    });
+    tokio::spawn(serve_http(listener, router, Plain::default(), stop));
     Ok(bound)
 }

@@ -133,11 +133,38 @@ impl Authority {
         wanted: Option<Duration>,
         now: SystemTime,
     ) -> Result<SignedCertificate, SignError> {
+        self.sign_begun(csr, identity, wanted, None, now)
+    }
+
+    /// The same for an identity that was proven by a certificate: `begun` is when it was last proven by a token, and stays
+    /// in each certificate that is issued for another one.
+    ///
+    /// # Errors
+    /// When the request is not in order or the authority has expired.
+    pub fn renew(
+        &self,
+        csr: &str,
+        identity: &SpiffeId,
+        wanted: Option<Duration>,
+        begun: SystemTime,
+        now: SystemTime,
+    ) -> Result<SignedCertificate, SignError> {
+        self.sign_begun(csr, identity, wanted, Some(begun), now)
+    }
+
+    fn sign_begun(
+        &self,
+        csr: &str,
+        identity: &SpiffeId,
+        wanted: Option<Duration>,
+        begun: Option<SystemTime>,
+        now: SystemTime,
+    ) -> Result<SignedCertificate, SignError> {
         let key = request::public_key(csr)?;
         let bundle = self.signing.load();
         let validity = self.validity(&bundle, wanted, now)?;
         let serial = Serial::random()?;
-        let leaf = issue::workload(&bundle.issuer, &key, request::is_rsa(&key), identity, serial, validity)?;
+        let leaf = issue::workload(&bundle.issuer, &key, request::is_rsa(&key), identity, serial, validity, begun)?;
         let mut chain = vec![leaf.pem()];
         chain.extend(bundle.intermediates().iter().map(|it| pem(it)));
         chain.push(self.roots_pem());

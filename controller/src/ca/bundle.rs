@@ -170,7 +170,7 @@ impl KeyCertBundle {
         let key = KeyPair::generate()?;
         let identity = SpiffeId::new("probe", "probe", "probe").map_err(|_| BundleError::Subject)?;
         let validity = Validity { not_before: now - Duration::from_secs(60), not_after: now + Duration::from_secs(60) };
-        let leaf = issue::workload(&self.issuer, &key, false, &identity, Serial::random()?, validity)?;
+        let leaf = issue::workload(&self.issuer, &key, false, &identity, Serial::random()?, validity, None)?;
         let (_, written) = X509Certificate::from_der(leaf.der()).map_err(|_| BundleError::Subject)?;
         if written.issuer().as_raw() != parsed.subject().as_raw() {
             return Err(BundleError::Subject);

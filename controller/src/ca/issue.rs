@@ -4,14 +4,14 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rcgen::{
-    BasicConstraints, Certificate, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
-    KeyUsagePurpose, PublicKeyData, SanType, SerialNumber,
+    BasicConstraints, Certificate, CertificateParams, CustomExtension, DistinguishedName, DnType,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyUsagePurpose, PublicKeyData, SanType, SerialNumber,
 };
 use rustls::crypto::SecureRandom;
 use time::OffsetDateTime;
 
 use super::key::AuthorityKey;
-use crate::identity::SpiffeId;
+use crate::identity::{SpiffeId, chain};
 
 /// From when until when, in whole seconds.
 #[derive(Clone, Copy, Debug)]
@@ -41,7 +41,9 @@ impl Serial {
     }
 }
 
-/// For a workload: one identity and no other name, for both ends of a connection.
+/// For a workload: one identity and no other name, for both ends of a connection. `begun` is when the identity was last
+/// proven by a token, unless that was for this certificate.
+#[allow(clippy::too_many_arguments)]
 pub(super) fn workload(
     issuer: &Issuer<'_, AuthorityKey>,
     key: &impl PublicKeyData,
@@ -49,8 +51,12 @@ pub(super) fn workload(
     identity: &SpiffeId,
     serial: Serial,
     validity: Validity,
+    begun: Option<SystemTime>,
 ) -> Result<Certificate, rcgen::Error> {
     let mut params = leaf(serial, validity);
+    // Not critical: who does not know it passes it over.
+    params.custom_extensions =
+        begun.map(|begun| CustomExtension::from_oid_content(&chain::OID, chain::content(begun))).into_iter().collect();
     // No subject, so that the name extension becomes critical.
     params.subject_alt_names = vec![SanType::URI(identity.to_string().try_into()?)];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];

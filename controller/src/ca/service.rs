@@ -13,11 +13,13 @@ use wire::ca::{IstioCertificateRequest, IstioCertificateResponse};
 use super::authority::{Authority, SignError};
 use super::limit::RateLimit;
 use super::metrics::Metrics;
-use crate::identity::{Authenticator, Peer, Refusal, SpiffeId};
-use crate::serving::PeerInfo;
+use crate::identity::{Authenticator, CredentialKind, Peer, Refusal, SpiffeId};
+use crate::serving::{Handle, PeerInfo, party};
 
-/// Largest message that is read (docs/security.md, CP-4).
-const MAX_MESSAGE: usize = 4 * 1024 * 1024;
+/// Largest message that is read: a certificate request of the greatest length and some metadata (docs/security.md, CP-4).
+const MAX_REQUEST: usize = 128 * 1024;
+/// Largest message that is sent: roots of the mesh may be many.
+const MAX_ANSWER: usize = 4 * 1024 * 1024;
 
 /// In requests of node agents that want a certificate for somebody else.
 const IMPERSONATED: &str = "ImpersonatedIdentity";
@@ -55,12 +57,12 @@ impl CertificateService {
     #[must_use]
     pub fn into_server(self) -> IstioCertificateServiceServer<Self> {
         IstioCertificateServiceServer::new(self)
-            .max_decoding_message_size(MAX_MESSAGE)
-            .max_encoding_message_size(MAX_MESSAGE)
+            .max_decoding_message_size(MAX_REQUEST)
+            .max_encoding_message_size(MAX_ANSWER)
     }
 
     fn allowed(&self, peer: &Peer, info: &PeerInfo) -> bool {
-        let pod = peer.pod.as_ref().map(|pod| pod.uid.clone()).ok_or(info.remote.ip());
+        let pod = peer.pod.as_ref().map(|pod| pod.uid.clone()).ok_or(party(info.remote.ip()));
         let asker = Asker { identity: peer.identity.clone(), pod };
         self.limit.lock().unwrap_or_else(PoisonError::into_inner).take(asker, Instant::now())
     }
@@ -93,9 +95,10 @@ impl IstioCertificateService for CertificateService {
         request: Request<IstioCertificateRequest>,
     ) -> Result<Response<IstioCertificateResponse>, Status> {
         self.metrics.requests.inc();
-        let info = request.extensions().get::<PeerInfo>().cloned();
-        let info = info.ok_or_else(|| Status::internal("the connection is not known"))?;
-        let peer = match self.authenticator.authenticate(&info, request.metadata()).await {
+        let handle = request.extensions().get::<Handle>();
+        let handle = handle.ok_or_else(|| Status::internal("the connection is not known"))?;
+        let info = handle.info().clone();
+        let peer = match self.authenticator.authenticate_for_certificate(&info, request.metadata()).await {
             Ok(peer) => peer,
             Err(refusal) => {
                 // Tokens that cannot be checked are no failure of the sender.
@@ -106,6 +109,7 @@ impl IstioCertificateService for CertificateService {
                 return Err(refusal.into());
             }
         };
+        handle.proven();
         if !self.allowed(&peer, &info) {
             self.metrics.throttled.inc();
             return Err(Status::resource_exhausted("too many certificate requests; try again in a minute"));
@@ -115,10 +119,16 @@ impl IstioCertificateService for CertificateService {
             return Err(Status::permission_denied("certificates are issued for the sender's own identity only"));
         }
         let wanted = u64::try_from(validity_duration).ok().filter(|it| *it > 0).map(Duration::from_secs);
-        let signed = self
-            .authority
-            .sign(&csr, &peer.identity, wanted, SystemTime::now())
-            .map_err(|failure| self.failed(&peer, &failure))?;
+        let now = SystemTime::now();
+        let signed = match (peer.credential, peer.begun) {
+            (CredentialKind::Certificate, Some(begun)) => {
+                self.authority.renew(&csr, &peer.identity, wanted, begun, now)
+            }
+            (CredentialKind::Certificate, None) | (CredentialKind::Token, _) => {
+                self.authority.sign(&csr, &peer.identity, wanted, now)
+            }
+        };
+        let signed = signed.map_err(|failure| self.failed(&peer, &failure))?;
         self.metrics.issued.inc();
         info!(
             identity = %peer.identity,

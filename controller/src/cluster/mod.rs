@@ -1,5 +1,6 @@
 //! The controller of a cluster: builds all parts, connects them, and ends them in order. Decides nothing itself.
 
+mod accounts;
 mod admin;
 mod authority;
 mod discovery;
@@ -47,6 +48,8 @@ pub async fn start(client: Client, options: ClusterOptions, log_level: LogLevel)
         limits: options.translation.clone(),
     };
     let fleet = state::follow(&shared, home.clone(), fleet_metrics.clone())?;
+    let following = accounts::follow(shared.client.clone(), fleet.workloads(), shared.stop.clone());
+    shared.tasks.spawn(following);
     let serving = trust.serving(&shared, options.names.clone())?;
     let discovery = discovery::serve(&shared, &trust, &serving, &fleet, fleet_metrics, &options)?;
     let leadership = election::start(&shared, trust.owner.clone());

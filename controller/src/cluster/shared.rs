@@ -36,7 +36,11 @@ impl Shared {
             namespace: options.namespace.clone(),
             replica: options.replica.clone(),
             service_account: options.service_account.clone(),
-            limits: options.limits.clone(),
+            limits: Limits {
+                authentication: Some(options.bounds.unauthenticated_connection),
+                bounds: options.bounds.clone(),
+                ..options.limits.clone()
+            },
             metrics: Metrics::new()?,
             tasks: TaskTracker::new(),
             serving: CancellationToken::new(),
@@ -50,8 +54,9 @@ impl Shared {
         what: &'static str,
         address: SocketAddr,
         config: Arc<ServerConfig>,
+        limits: Limits,
     ) -> Result<Incoming, StartError> {
-        let incoming = Listener::bind(address, config, self.limits.clone())
+        let incoming = Listener::bind(address, config, limits)
             .and_then(|bound| bound.incoming(self.serving.clone()))
             .map_err(|source| StartError::Listen { what, address, source })?;
         info!(address = %incoming.local_addr(), what, "listening");

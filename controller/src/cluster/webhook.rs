@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::StartError;
 use super::shared::Shared;
 use crate::ca::Authority;
-use crate::serving::{Alpn, ClientCertificates, Serving, tls};
+use crate::serving::{Alpn, ClientCertificates, Limits, Serving, tls};
 use crate::webhook::{Registration, RegistrationOptions, Webhook, WebhookLimits, WebhookMetrics};
 
 /// Serves until serving ends; returns where.
@@ -20,7 +20,9 @@ pub(super) fn serve(
 ) -> Result<SocketAddr, StartError> {
     let judge = Webhook::new(WebhookLimits::default(), metrics.clone());
     let config = tls(serving, ClientCertificates::Ignored, Alpn::Http2AndHttp1)?;
-    let incoming = shared.listen("webhook", address, config)?;
+    // Calls of an API server bring nothing that could be authenticated.
+    let limits = Limits { authentication: None, ..shared.limits.clone() };
+    let incoming = shared.listen("webhook", address, config, limits)?;
     let bound = incoming.local_addr();
     shared.tasks.spawn(Arc::clone(&judge).serve(incoming, shared.serving.clone()));
     if let Some(name) = registration {

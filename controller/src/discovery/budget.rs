@@ -35,7 +35,9 @@ pub(super) struct Account {
 pub(super) enum OverBudget {
     #[error("the proxy lists more than {limit} bytes of names and versions (limit stream-bytes)")]
     Stream { limit: usize },
-    #[error("the proxies of this service account list more than {limit} bytes of names and versions (limit identity-bytes)")]
+    #[error(
+        "the proxies of this service account list more than {limit} bytes of names and versions (limit identity-bytes)"
+    )]
     Identity { limit: usize },
     #[error("all proxies together list more than {limit} bytes of names and versions (limit streams-bytes)")]
     All { limit: usize },
@@ -122,8 +124,7 @@ mod tests {
             ..ControllerLimits::default()
         };
         let budget = Budget::new(&limits);
-        let (mut one, mut two, mut other) =
-            (budget.open(owner("a")), budget.open(owner("a")), budget.open(owner("b")));
+        let (mut one, mut two, mut other) = (budget.open(owner("a")), budget.open(owner("a")), budget.open(owner("b")));
         assert_eq!(one.take(101), Err(OverBudget::Stream { limit: 100 }));
         assert_eq!(one.take(usize::MAX), Err(OverBudget::Stream { limit: 100 }));
         assert_eq!(one.take(90), Ok(()));

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ir::{Delta, Key, Kind};
 use tokio::sync::{Semaphore, mpsc, watch};
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior};
 use tonic::{Status, Streaming};
 use tracing::{debug, warn};
 use wire::convert::{self, Refusal};
@@ -16,6 +16,7 @@ use wire::digest::{self, Digest};
 use wire::discovery::{Ask, Request, Response, Subscription as Subscribe};
 
 use super::budget::Account;
+use super::life::Life;
 use super::parts::{Envelope, PART_BYTES};
 use super::size;
 use super::subscription::{Subscription, SubscriptionError};
@@ -52,6 +53,7 @@ pub(super) struct Bounds {
 pub(super) struct Connection {
     pub(super) fleet: Fleet,
     pub(super) member: Arc<Member>,
+    pub(super) life: Life,
     pub(super) metrics: FleetMetrics,
     pub(super) controller: String,
     pub(super) bounds: Bounds,
@@ -129,6 +131,8 @@ impl Connection {
             begun = self.begin(first, account, &mut head) => begun?,
             why = member.ended() => return Err(Status::aborted(why.to_string())),
         };
+        let mut looks = tokio::time::interval(self.bounds.limits.identity_check);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             if standing.outstanding.is_none() && head.borrow_and_update().is_some() {
                 self.push(&mut standing).await?;
@@ -146,6 +150,7 @@ impl Connection {
                     warn!(proxy = %member.info.name(), after = ?self.bounds.answer, "the proxy does not answer a push; its stream is ended");
                     return Err(Status::deadline_exceeded("the push was not answered in time"));
                 }
+                _ = looks.tick() => self.life.goes_on()?,
                 why = member.ended() => return Err(Status::aborted(why.to_string())),
             }
         }
@@ -195,7 +200,8 @@ impl Connection {
             HashMap::new()
         } else {
             let _turn = Arc::clone(&self.bounds.turns).acquire_owned().await.map_err(|_| ending())?;
-            let known = tokio::time::timeout(self.bounds.hello, self.known(first, asked, &mut said, &mut standing)).await;
+            let known =
+                tokio::time::timeout(self.bounds.hello, self.known(first, asked, &mut said, &mut standing)).await;
             known.map_err(|_| Status::deadline_exceeded("what the proxy has was not told in time"))??
         };
         // What is kept below is versions of ours.
@@ -307,6 +313,8 @@ impl Connection {
     }
 
     async fn send(&self, part: Response) -> Result<(), Status> {
+        // A push to a slow proxy takes long.
+        self.life.goes_on()?;
         let bytes: usize = part.changed.iter().map(|one| one.body.len()).sum();
         self.metrics.push_bytes.inc_by(bytes as u64);
         tokio::select! {

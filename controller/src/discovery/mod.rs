@@ -4,6 +4,7 @@
 mod budget;
 mod connection;
 mod in_process;
+mod life;
 mod parts;
 mod server;
 mod size;

@@ -1,6 +1,7 @@
 //! The gRPC service: takes a stream, finds out whose it is, and hands it over. What a proxy is told follows from who it
 //! has proven to be; what it says of itself must agree with that (security.md CP-1).
 
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,11 +18,14 @@ use wire::discovery::discovery_server::{Discovery, DiscoveryServer as Service};
 
 use super::budget::Budget;
 use super::connection::{Bounds, Connection, unreadable};
+use super::life::Life;
 use super::size;
+use crate::bucket::Sparse;
 use crate::fleet::{Fleet, FleetMetrics, JoinError, ProxyInfo};
-use crate::identity::{Authenticator, Peer};
+use crate::identity::{Authenticator, Peer, SpiffeId};
 use crate::limits::ControllerLimits;
-use crate::serving::PeerInfo;
+use crate::serving::{Handle, PeerInfo, party};
+use crate::shares::{Places, Share, Shares};
 
 /// How many parts of a push wait for a slow proxy.
 const PARTS_WAITING: usize = 2;
@@ -59,6 +63,12 @@ impl Default for DiscoveryOptions {
     }
 }
 
+/// Refused streams that have a line in the log each, in a minute.
+const LINES: u32 = 60;
+
+/// Who shares an allowance: an identity is shared by all pods of a Deployment, which come back together.
+type Workload = (SpiffeId, Result<String, IpAddr>);
+
 /// Serves discovery.
 pub struct DiscoveryServer {
     fleet: Fleet,
@@ -68,6 +78,8 @@ pub struct DiscoveryServer {
     places: Arc<Semaphore>,
     turns: Arc<Semaphore>,
     budget: Arc<Budget>,
+    starting: Arc<Shares<Workload>>,
+    lines: Arc<Sparse>,
     streams: TaskTracker,
     stop: CancellationToken,
 }
@@ -87,7 +99,11 @@ impl DiscoveryServer {
         let turns = Arc::new(Semaphore::new(options.hellos.max(1)));
         let budget = Budget::new(&options.limits);
         let streams = TaskTracker::new();
-        let server = Self { fleet, authenticator, metrics, options, places, turns, budget, streams, stop };
+        let starting =
+            Shares::new(Places { all: options.max_streams, each: options.limits.starting_streams, reserve: 0 });
+        let lines = Arc::new(Sparse::per_minute(LINES));
+        let server =
+            Self { fleet, authenticator, metrics, options, places, turns, budget, starting, lines, streams, stop };
         Service::new(server).max_decoding_message_size(max_message_bytes)
     }
 }
@@ -102,15 +118,23 @@ impl Discovery for DiscoveryServer {
         &self,
         request: Request<Streaming<message::Request>>,
     ) -> Result<Response<Self::StreamStream>, Status> {
-        let info = request.extensions().get::<PeerInfo>().cloned();
-        let info = info.ok_or_else(|| Status::internal("the connection is not known"))?;
+        let handle = request.extensions().get::<Handle>();
+        let handle = handle.ok_or_else(|| Status::internal("the connection is not known"))?;
+        let info = handle.info().clone();
         let peer = self.authenticator.authenticate(&info, request.metadata()).await.map_err(Status::from)?;
+        handle.proven();
+        // Before it is known which proxy it is, a stream takes of what its workload may have.
+        let pod = peer.pod.as_ref().map(|pod| pod.uid.clone()).ok_or(party(info.remote.ip()));
+        let starting = self.starting.take((peer.identity.clone(), pod), false);
+        let starting = starting.map_err(|_| {
+            Status::resource_exhausted("too many streams that are not served yet (limit starting-streams)")
+        })?;
         let place = Arc::clone(&self.places).try_acquire_owned();
         let place =
             place.map_err(|_| Status::resource_exhausted("too many proxies are connected; try another replica"))?;
         let (responses, mut received) = mpsc::channel(PARTS_WAITING);
         let starting: BoxFuture<'static, ()> =
-            Box::pin(self.start(peer, info, request.into_inner(), responses.clone()));
+            Box::pin(self.start(peer, info, starting, request.into_inner(), responses.clone()));
         let (stop, late) = (self.stop.clone(), responses.clone());
         self.streams.spawn(async move {
             tokio::select! {
@@ -132,6 +156,7 @@ impl DiscoveryServer {
         &self,
         peer: Peer,
         info: PeerInfo,
+        starting: Share<Workload>,
         mut requests: Streaming<message::Request>,
         responses: mpsc::Sender<Result<message::Response, Status>>,
     ) -> impl Future<Output = ()> + Send + 'static {
@@ -139,6 +164,7 @@ impl DiscoveryServer {
         let metrics = self.metrics.clone();
         let DiscoveryOptions { controller, first_message, answer, limits, .. } = self.options.clone();
         let account = self.budget.open(peer.identity.clone());
+        let (workloads, lines) = (fleet.workloads(), Arc::clone(&self.lines));
         let bounds = Bounds { answer, hello: first_message, turns: Arc::clone(&self.turns), limits };
         async move {
             let begun = async {
@@ -152,14 +178,20 @@ impl DiscoveryServer {
                 let member = fleet.join(proxy).await.map_err(refused)?;
                 Ok((first, member))
             };
-            match begun.await {
+            let begun = begun.await;
+            drop(starting);
+            match begun {
                 Ok((first, member)) => {
-                    let connection = Connection { fleet, member, metrics, controller, bounds, requests, responses };
+                    let life = Life::of(workloads, peer.identity, &member.info.pod);
+                    let connection =
+                        Connection { fleet, member, life, metrics, controller, bounds, requests, responses };
                     connection.run(first, account).await;
                 }
                 Err(status) => {
                     let status: Status = status;
-                    info!(peer = %peer.identity, address = %info.remote, code = ?status.code(), reason = status.message(), "discovery refused");
+                    if lines.allows() {
+                        info!(peer = %peer.identity, address = %info.remote, code = ?status.code(), reason = status.message(), "discovery refused");
+                    }
                     if responses.send(Err(status)).await.is_err() {
                         debug!("the peer went away before it was told");
                     }

@@ -32,6 +32,7 @@ pub use scope::{Pull, Scope};
 pub use state::JoinError;
 pub use status::{Dirty, Latency, ObjectStatus, Proxies};
 
+use crate::identity::Workloads;
 use crate::source::kube::{KubeBatch, SecretRef};
 use state::State;
 
@@ -49,6 +50,7 @@ pub struct Fleet {
     dirty: watch::Receiver<u64>,
     mesh: watch::Receiver<Arc<MeshConfig>>,
     blind: watch::Receiver<bool>,
+    workloads: Arc<Workloads>,
 }
 
 enum Message {
@@ -94,8 +96,9 @@ impl Fleet {
         let mesh_key = ObjectKey::new(ObjectKind::ConfigMap, &home.control_namespace, "istio");
         let mesh = MeshWatch { key: mesh_key, read: None, told: mesh };
         let (blind, blind_seen) = watch::channel(false);
-        let owner =
-            Owner { state: State::new(home), parked: Vec::new(), secrets, synced, dirty, mesh, blind, metrics, stop };
+        let state = State::new(home);
+        let workloads = Arc::clone(&state.workloads);
+        let owner = Owner { state, parked: Vec::new(), secrets, synced, dirty, mesh, blind, metrics, stop };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
         std::thread::Builder::new()
             .name("fleet".to_owned())
@@ -107,6 +110,7 @@ impl Fleet {
             dirty: dirty_seen,
             mesh: mesh_seen,
             blind: blind_seen,
+            workloads,
         })
     }
 
@@ -144,6 +148,12 @@ impl Fleet {
     #[must_use]
     pub fn wanted_secrets(&self) -> watch::Receiver<BTreeSet<SecretRef>> {
         self.secrets.clone()
+    }
+
+    /// The pods that run as each service account, kept current.
+    #[must_use]
+    pub fn workloads(&self) -> Arc<Workloads> {
+        Arc::clone(&self.workloads)
     }
 
     /// Whether the cluster's state has been read.

@@ -14,7 +14,8 @@ use super::objects::{Objects, has_status};
 use super::pod::{self, Home};
 use super::serving::Serving;
 use super::status::{Dirty, ObjectStatus};
-use crate::source::kube::{KubeBatch, SecretRef};
+use crate::identity::Workloads;
+use crate::source::kube::{KubeBatch, ObjectEvent, SecretRef};
 
 /// How long publishing waits for a secret that was not looked at yet.
 const SECRET_WAIT: Duration = Duration::from_secs(2);
@@ -26,6 +27,7 @@ const LOGGED_REFUSALS: usize = 10;
 #[derive(Debug)]
 pub(crate) struct State {
     home: Home,
+    pub(crate) workloads: Arc<Workloads>,
     pub(crate) world: World,
     pub(crate) objects: Objects,
     pub(crate) scopes: BTreeMap<ScopeName, Serving>,
@@ -81,6 +83,7 @@ impl State {
         Self {
             world: World::bounded(home.limits.clone()),
             home,
+            workloads: Arc::default(),
             objects: Objects::default(),
             scopes: BTreeMap::new(),
             synced: false,
@@ -101,6 +104,7 @@ impl State {
         let mut changes = Vec::with_capacity(events.len());
         let mut touched = BTreeSet::new();
         for event in events {
+            self.note_pod(&event);
             let taken = self.objects.take(event);
             if taken.has_status {
                 touched.insert(taken.key.clone());
@@ -113,6 +117,9 @@ impl State {
             changes.extend(taken.change);
         }
         self.known_secrets.extend(answered);
+        if synced && !self.synced {
+            self.workloads.synced();
+        }
         self.synced |= synced;
         self.dirty.extend(touched.iter().cloned());
         let mut outcome = Outcome { objects: changes.len(), ..Outcome::default() };
@@ -127,6 +134,23 @@ impl State {
         outcome.translated = started.elapsed();
         self.publish(now);
         outcome
+    }
+
+    /// Keeps account of which pods run as whom.
+    fn note_pod(&self, event: &ObjectEvent) {
+        match event {
+            ObjectEvent::Applied { object, revision } => {
+                if let crds::Body::Pod(pod) = &object.body {
+                    let account = pod.service_account.as_deref().unwrap_or("default");
+                    self.workloads.pod(&object.meta.namespace, &object.meta.name, &revision.uid, account);
+                }
+            }
+            ObjectEvent::Deleted { key } if key.kind == ObjectKind::Pod => {
+                self.workloads.pod_gone(&key.namespace, &key.name);
+            }
+            // A pod that cannot be read is still the one before.
+            ObjectEvent::Deleted { .. } | ObjectEvent::Unreadable { .. } => {}
+        }
     }
 
     /// When something that is held back must be published; see [`State::publish`].

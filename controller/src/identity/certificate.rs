@@ -11,6 +11,7 @@ use webpki::{EndEntityCert, KeyUsage};
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
+use super::chain;
 use super::spiffe::{SpiffeId, SpiffeIdError};
 use super::trust::{TrustBundle, TrustDomains};
 
@@ -29,6 +30,8 @@ pub struct CertificateVerifier {
 pub struct VerifiedCertificate {
     pub identity: SpiffeId,
     pub expires: SystemTime,
+    /// When the identity was last proven by a token: as the certificate says, else when it was issued.
+    pub begun: SystemTime,
 }
 
 /// Why a client certificate proves nothing.
@@ -127,7 +130,11 @@ impl CertificateVerifier {
         if !self.trust_domains.load().accepts(identity.trust_domain()) {
             return Err(CertificateProblem::TrustDomain(identity.trust_domain().to_owned()));
         }
-        Ok(VerifiedCertificate { identity, expires: system_time(certificate.validity().not_after.timestamp()) })
+        let validity = certificate.validity();
+        let issued = system_time(validity.not_before.timestamp());
+        // Never later than the certificate itself.
+        let begun = chain::begun(&certificate).map_or(issued, |begun| begun.min(issued));
+        Ok(VerifiedCertificate { identity, expires: system_time(validity.not_after.timestamp()), begun })
     }
 }
 

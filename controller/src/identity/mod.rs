@@ -4,6 +4,7 @@
 mod authenticator;
 mod cache;
 mod certificate;
+pub(crate) mod chain;
 mod refusal;
 mod review;
 mod spiffe;
@@ -11,6 +12,7 @@ mod spiffe;
 mod tests;
 mod token;
 mod trust;
+mod workloads;
 
 use std::time::SystemTime;
 
@@ -21,6 +23,7 @@ pub use refusal::Refusal;
 pub use review::{KubeReviewer, Review, ReviewError, TokenReviewer, TokenUser};
 pub use spiffe::{SpiffeId, SpiffeIdError};
 pub use trust::{TrustBundle, TrustBundleError, TrustDomains};
+pub use workloads::Workloads;
 
 /// A peer that has proven who it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +34,9 @@ pub struct Peer {
     pub credential: CredentialKind,
     /// When the proof ends; unknown for tokens that never expire.
     pub expires: Option<SystemTime>,
+    /// When the identity was proven to the API server: by this token, or by the one that the first of the certificates was
+    /// issued for of which this is the last. Unknown where certificates are of an authority that does not say.
+    pub begun: Option<SystemTime>,
 }
 
 /// A pod by name and by the identifier that no other pod of that name shares.

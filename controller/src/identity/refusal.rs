@@ -22,6 +22,16 @@ pub enum Refusal {
     AudienceIgnored { audiences: String },
     #[error("the token belongs to {user}, which is not a service account")]
     NotAServiceAccount { user: String },
+    #[error("service account {account} of namespace {namespace} does not exist")]
+    NoAccount { namespace: String, account: String },
+    #[error(
+        "a certificate is renewed by a certificate only while a pod runs as its service account; a token is needed"
+    )]
+    NoPod,
+    #[error("certificates were renewed by certificates for too long; a token is needed")]
+    ChainTooLong,
+    #[error("too many tokens from this address were refused; try again in a minute")]
+    TooManyRefused,
     #[error("tokens cannot be checked at the moment; try again later")]
     Unavailable,
 }
@@ -34,8 +44,12 @@ impl From<Refusal> for Status {
             | Refusal::Certificate(_)
             | Refusal::MalformedToken
             | Refusal::TokenTooLong { .. }
-            | Refusal::TokenRejected { .. } => Self::unauthenticated(text),
+            | Refusal::TokenRejected { .. }
+            | Refusal::NoAccount { .. }
+            | Refusal::NoPod
+            | Refusal::ChainTooLong => Self::unauthenticated(text),
             Refusal::AudienceIgnored { .. } | Refusal::NotAServiceAccount { .. } => Self::permission_denied(text),
+            Refusal::TooManyRefused => Self::resource_exhausted(text),
             Refusal::Unavailable => Self::unavailable(text),
         }
     }

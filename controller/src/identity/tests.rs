@@ -16,6 +16,7 @@ use rustls_pki_types::CertificateDer;
 use tonic::Code;
 use tonic::metadata::MetadataMap;
 
+use super::authenticator::Demand;
 use super::*;
 use crate::serving::PeerInfo;
 
@@ -136,6 +137,16 @@ impl Setting {
     }
 
     async fn ask(&self, chain: &[CertificateDer<'static>], token: Option<&str>, at: u64) -> Result<Peer, Refusal> {
+        self.demand(chain, token, Demand::Current, at).await
+    }
+
+    async fn demand(
+        &self,
+        chain: &[CertificateDer<'static>],
+        token: Option<&str>,
+        demand: Demand,
+        at: u64,
+    ) -> Result<Peer, Refusal> {
         let info = PeerInfo { remote: ([10, 0, 0, 1], 5_000).into(), certificates: chain.into() };
         let mut metadata = MetadataMap::new();
         if let Some(token) = token {
@@ -143,8 +154,14 @@ impl Setting {
         }
         let (wall, tick) = *START;
         let passed = Duration::from_secs(at);
-        self.authenticator.authenticate_at(&info, &metadata, wall + passed, tick + passed).await
+        self.authenticator.authenticate_at(&info, &metadata, demand, wall + passed, tick + passed).await
     }
+}
+
+/// A token that may be good, one for each number.
+fn token(number: usize) -> String {
+    let payload = URL_SAFE_NO_PAD.encode(format!(r#"{{"aud":["istio-ca"],"jti":"{number}"}}"#));
+    format!("x.{payload}.y")
 }
 
 static START: std::sync::LazyLock<(SystemTime, Instant)> =
@@ -180,20 +197,20 @@ async fn a_good_answer_is_kept_for_a_minute_and_never_beyond_the_tokens_life() {
     setting.ask(&[], Some(&short), 0).await.unwrap();
     setting.ask(&[], Some(&short), 18).await.unwrap();
     assert_eq!(setting.asked(), 3);
-    setting.ask(&[], Some(&short), 21).await.unwrap();
-    assert_eq!(setting.asked(), 4);
+    setting.ask(&[], Some(&short), 21).await.unwrap_err();
+    assert_eq!(setting.asked(), 3);
 }
 
 #[tokio::test]
 async fn a_bad_answer_is_kept_for_a_second() {
     let setting = Setting::new(|_| Ok(Review::Rejected { reason: "secret detail".into() }));
-    let refusal = setting.ask(&[], Some("a.b.c"), 0).await.unwrap_err();
+    let refusal = setting.ask(&[], Some(&token(0)), 0).await.unwrap_err();
     assert!(matches!(refusal, Refusal::TokenRejected { .. }));
     assert!(!refusal.to_string().contains("secret detail"));
     assert_eq!(tonic::Status::from(refusal).code(), Code::Unauthenticated);
-    setting.ask(&[], Some("a.b.c"), 0).await.unwrap_err();
+    setting.ask(&[], Some(&token(0)), 0).await.unwrap_err();
     assert_eq!(setting.asked(), 1);
-    setting.ask(&[], Some("a.b.c"), 1).await.unwrap_err();
+    setting.ask(&[], Some(&token(0)), 1).await.unwrap_err();
     assert_eq!(setting.asked(), 2);
 }
 
@@ -201,7 +218,7 @@ async fn a_bad_answer_is_kept_for_a_second() {
 async fn without_an_answer_nobody_is_let_in_and_nothing_is_remembered() {
     let setting = Setting::new(|_| Err(ReviewError::Timeout));
     for asked in 1..3 {
-        let refusal = setting.ask(&[], Some("a.b.c"), 0).await.unwrap_err();
+        let refusal = setting.ask(&[], Some(&token(0)), 0).await.unwrap_err();
         assert_eq!(tonic::Status::from(refusal).code(), Code::Unavailable);
         assert_eq!(setting.asked(), asked);
     }
@@ -210,7 +227,7 @@ async fn without_an_answer_nobody_is_let_in_and_nothing_is_remembered() {
 #[tokio::test]
 async fn only_service_accounts_with_our_audience_are_workloads() {
     async fn code(answer: fn(&str) -> Result<Review, ReviewError>) -> Code {
-        tonic::Status::from(Setting::new(answer).ask(&[], Some("a.b.c"), 0).await.unwrap_err()).code()
+        tonic::Status::from(Setting::new(answer).ask(&[], Some(&token(0)), 0).await.unwrap_err()).code()
     }
     let denied = Code::PermissionDenied;
     // An API server that does not know audiences answers with none.
@@ -238,15 +255,124 @@ async fn only_service_accounts_with_our_audience_are_workloads() {
 async fn a_good_certificate_decides_and_a_bad_one_does_not_stand_in_the_way_of_a_token() {
     let setting = Setting::new(good);
     let other = setting.root.issue(&["spiffe://cluster.local/ns/shop/sa/other"], |_| ());
-    let peer = setting.ask(&other, Some("a.b.c"), 0).await.unwrap();
+    let peer = setting.ask(&other, Some(&token(0)), 0).await.unwrap();
     assert_eq!(peer.identity.service_account(), "other");
     assert_eq!((peer.credential, peer.pod), (CredentialKind::Certificate, None));
     assert_eq!(setting.asked(), 0);
     // An hour later it has expired.
-    let peer = setting.ask(&other, Some("a.b.c"), 7_200).await.unwrap();
+    let peer = setting.ask(&other, Some(&token(0)), 7_200).await.unwrap();
     assert_eq!((peer.identity.service_account(), peer.credential), ("web", CredentialKind::Token));
     let refusal = setting.ask(&other, None, 7_200).await.unwrap_err();
     assert_eq!(refusal.to_string(), "client certificate refused: the certificate has expired");
     let refusal = setting.ask(&[], None, 0).await.unwrap_err();
     assert_eq!(tonic::Status::from(refusal).code(), Code::Unauthenticated);
+}
+
+#[tokio::test]
+async fn what_cannot_be_a_token_for_us_is_not_asked_about() {
+    let setting = Setting::new(good);
+    let of = |payload: &str| format!("x.{}.y", URL_SAFE_NO_PAD.encode(payload));
+    let foreign = of(r#"{"aud":["vault"]}"#);
+    let expired = of(r#"{"aud":["istio-ca"],"exp":1000}"#);
+    let two = token(0).rsplit_once('.').unwrap().0.to_owned();
+    for token in ["nonsense", "a.b.c", &foreign, &expired, &two, &format!("{}.z", token(0))] {
+        let refusal = setting.ask(&[], Some(token), 0).await.unwrap_err();
+        assert!(matches!(refusal, Refusal::TokenRejected { .. }), "{token}");
+    }
+    assert_eq!(setting.asked(), 0);
+}
+
+#[tokio::test]
+async fn an_address_whose_tokens_are_refused_is_not_asked_about_for_ever() {
+    let setting = Setting::new(|_| Ok(Review::Rejected { reason: String::new() }));
+    for number in 0..200 {
+        setting.ask(&[], Some(&token(number)), 0).await.unwrap_err();
+    }
+    assert_eq!(setting.asked(), 60);
+    let refusal = setting.ask(&[], Some(&token(200)), 0).await.unwrap_err();
+    assert_eq!(tonic::Status::from(refusal).code(), Code::ResourceExhausted);
+    setting.ask(&[], Some(&token(201)), 2).await.unwrap_err();
+    assert_eq!(setting.asked(), 61);
+}
+
+#[tokio::test]
+async fn a_certificate_is_not_issued_for_what_was_known_a_moment_ago() {
+    let setting = Setting::new(good);
+    setting.ask(&[], Some(&token(0)), 0).await.unwrap();
+    setting.demand(&[], Some(&token(0)), Demand::Fresh, 1).await.unwrap();
+    assert_eq!(setting.asked(), 2);
+}
+
+fn workloads(setting: &mut Setting) -> Arc<Workloads> {
+    let workloads = Arc::new(Workloads::default());
+    workloads.accounts([("shop".to_owned(), "web".to_owned())].into());
+    workloads.pod("shop", "web-1", "u-1", "web");
+    workloads.synced();
+    let root = setting.root.verifier();
+    let authenticator = Authenticator::new(setting.fake.clone(), root, Options::default());
+    setting.authenticator = authenticator.with_workloads(Arc::clone(&workloads));
+    workloads
+}
+
+#[tokio::test]
+async fn a_certificate_renews_itself_only_for_a_pod_that_runs() {
+    let mut setting = Setting::new(good);
+    let workloads = workloads(&mut setting);
+    let certificate = setting.root.issue(&[WEB], |_| ());
+    assert!(setting.demand(&certificate, None, Demand::Fresh, 0).await.is_ok());
+    workloads.pod_gone("shop", "web-1");
+    let refusal = setting.demand(&certificate, None, Demand::Fresh, 0).await.unwrap_err();
+    assert!(matches!(refusal, Refusal::NoPod), "{refusal}");
+    assert!(setting.ask(&certificate, None, 0).await.is_ok());
+    // The token is what it takes then.
+    let peer = setting.demand(&certificate, Some(&token(0)), Demand::Fresh, 0).await.unwrap();
+    assert_eq!(peer.credential, CredentialKind::Token);
+}
+
+#[tokio::test]
+async fn a_deleted_account_is_nobody_whatever_it_still_holds() {
+    let mut setting = Setting::new(good);
+    let workloads = workloads(&mut setting);
+    let certificate = setting.root.issue(&[WEB], |_| ());
+    setting.ask(&[], Some(&token(0)), 0).await.unwrap();
+    workloads.account("shop", "web", false);
+    for (chain, token) in [(&certificate[..], None), (&[], Some(token(0)))] {
+        let refusal = setting.ask(chain, token.as_deref(), 1).await.unwrap_err();
+        assert!(matches!(refusal, Refusal::NoAccount { .. }), "{refusal}");
+        assert_eq!(tonic::Status::from(refusal).code(), Code::Unauthenticated);
+    }
+}
+
+#[tokio::test]
+async fn renewals_by_certificate_end_after_a_week() {
+    let mut setting = Setting::new(good);
+    workloads(&mut setting);
+    let begun = |ago: u64| START.0 - Duration::from_secs(ago);
+    let issued = |ago: u64| {
+        setting.root.issue(&[WEB], |params| {
+            let content = chain::content(begun(ago));
+            params.custom_extensions = vec![rcgen::CustomExtension::from_oid_content(&chain::OID, content)];
+        })
+    };
+    let day = 24 * 60 * 60;
+    let peer = setting.demand(&issued(6 * day), None, Demand::Fresh, 0).await.unwrap();
+    let kept = peer.begun.unwrap().duration_since(begun(6 * day)).unwrap_or_default();
+    assert!(kept < Duration::from_secs(1), "the next certificate has the same beginning");
+    let refusal = setting.demand(&issued(7 * day + 60), None, Demand::Fresh, 0).await.unwrap_err();
+    assert!(matches!(refusal, Refusal::ChainTooLong), "{refusal}");
+    assert!(setting.ask(&issued(7 * day + 60), None, 0).await.is_ok(), "it is good until it expires");
+    // One that says it began tomorrow began when it was issued.
+    let peer = setting
+        .demand(
+            &setting.root.issue(&[WEB], |params| {
+                let content = chain::content(START.0 + Duration::from_secs(day));
+                params.custom_extensions = vec![rcgen::CustomExtension::from_oid_content(&chain::OID, content)];
+            }),
+            None,
+            Demand::Fresh,
+            0,
+        )
+        .await
+        .unwrap();
+    assert!(peer.begun.unwrap() < START.0);
 }

@@ -60,7 +60,10 @@ impl<'a> Token<'a> {
 
     /// What it says of itself, unverified.
     pub(super) fn claims(&self) -> Option<Claims> {
-        let payload = self.0.split('.').nth(1)?;
+        let mut parts = self.0.split('.');
+        let (Some(_), Some(payload), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
+            return None;
+        };
         let json = URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).ok()?;
         serde_json::from_slice(&json).ok()
     }
@@ -92,12 +95,21 @@ impl Claims {
         self.exp.and_then(|exp| UNIX_EPOCH.checked_add(Duration::from_secs(exp)))
     }
 
-    /// Tells a person what is most likely wrong with a token that was refused.
-    pub(super) fn hint(&self, wanted: &[String], now: SystemTime) -> String {
-        let audiences: &[String] = match &self.aud {
+    /// Whether the API server could accept the token at all, by what it says of itself.
+    pub(super) fn is_plausible(&self, wanted: &[String], now: SystemTime) -> bool {
+        self.audiences().iter().any(|audience| wanted.contains(audience)) && self.expires().is_none_or(|it| now < it)
+    }
+
+    fn audiences(&self) -> &[String] {
+        match &self.aud {
             Audience::One(one) => std::slice::from_ref(one),
             Audience::Many(many) => many,
-        };
+        }
+    }
+
+    /// Tells a person what is most likely wrong with a token that was refused.
+    pub(super) fn hint(&self, wanted: &[String], now: SystemTime) -> String {
+        let audiences = self.audiences();
         if let Some(expires) = self.expires()
             && expires <= now
         {

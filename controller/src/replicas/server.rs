@@ -11,7 +11,7 @@ use wire::replica::replica_server::{Replica, ReplicaServer};
 use super::convert;
 use crate::fleet::{Dirty, Fleet, Gone};
 use crate::identity::Authenticator;
-use crate::serving::PeerInfo;
+use crate::serving::Handle;
 
 /// The longest wait for something to tell; then there is nothing, and the caller asks again.
 const WAIT: Duration = Duration::from_secs(15);
@@ -43,9 +43,11 @@ impl ReplicaService {
     }
 
     async fn admit<T>(&self, request: &Request<T>) -> Result<(), Status> {
-        let info = request.extensions().get::<PeerInfo>();
-        let info = info.ok_or_else(|| Status::internal("the connection is not known"))?;
+        let handle = request.extensions().get::<Handle>();
+        let handle = handle.ok_or_else(|| Status::internal("the connection is not known"))?;
+        let info = handle.info();
         let peer = self.authenticator.authenticate(info, request.metadata()).await.map_err(Status::from)?;
+        handle.proven();
         if peer.identity.namespace() == self.namespace && peer.identity.service_account() == self.service_account {
             return Ok(());
         }

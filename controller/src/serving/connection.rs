@@ -5,15 +5,18 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use rustls_pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
 
-/// What is known of the peer of a connection; an extension of each request on it.
+use super::guarded::Guarded;
+use super::register::Place;
+
+/// What is known of the peer of a connection.
 #[derive(Clone, Debug)]
 pub struct PeerInfo {
     pub remote: SocketAddr,
@@ -21,33 +24,61 @@ pub struct PeerInfo {
     pub certificates: Arc<[CertificateDer<'static>]>,
 }
 
+/// A connection as its requests see it; an extension of each of them.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    info: PeerInfo,
+    place: Arc<Place>,
+}
+
+impl Handle {
+    #[must_use]
+    pub fn info(&self) -> &PeerInfo {
+        &self.info
+    }
+
+    /// A call on this connection has proven who sends it: the connection may stay.
+    pub fn proven(&self) {
+        self.place.prove(Instant::now());
+    }
+}
+
 /// A connection to be served.
 #[derive(Debug)]
 pub struct Connection {
-    stream: TlsStream<TcpStream>,
+    stream: Guarded<TlsStream<TcpStream>>,
     info: PeerInfo,
-    /// Its place among the connections that may be open.
-    _place: OwnedSemaphorePermit,
 }
 
 impl Connection {
-    pub(super) fn new(stream: TlsStream<TcpStream>, remote: SocketAddr, place: OwnedSemaphorePermit) -> Self {
+    /// `within` is how long it may take until a call is authenticated; `None` = for ever.
+    pub(super) fn new(
+        stream: TlsStream<TcpStream>,
+        remote: SocketAddr,
+        place: Arc<Place>,
+        within: Option<Duration>,
+    ) -> Self {
         let presented = stream.get_ref().1.peer_certificates().unwrap_or_default();
         let certificates = presented.iter().map(|it| it.clone().into_owned()).collect();
-        Self { stream, info: PeerInfo { remote, certificates }, _place: place }
+        Self { stream: Guarded::new(stream, place, within), info: PeerInfo { remote, certificates } }
     }
 
     #[must_use]
     pub fn info(&self) -> &PeerInfo {
         &self.info
     }
+
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        Handle { info: self.info.clone(), place: Arc::clone(self.stream.place()) }
+    }
 }
 
 impl Connected for Connection {
-    type ConnectInfo = PeerInfo;
+    type ConnectInfo = Handle;
 
-    fn connect_info(&self) -> PeerInfo {
-        self.info.clone()
+    fn connect_info(&self) -> Handle {
+        self.handle()
     }
 }
 

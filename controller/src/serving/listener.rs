@@ -1,25 +1,31 @@
-//! The accept loop. Handshakes run beside it, a bounded number of them at a time, each with one deadline; while there is
-//! no room, new connections wait in the socket's queue.
+//! The accept loop. It waits for nothing but the socket: what a connection has to wait for, it waits for by itself. A
+//! connection that says nothing costs its place until a visitor needs it; turns for handshakes are for those whose
+//! ClientHello is there.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use futures::Stream;
 use rustls::ServerConfig;
+use rustls::server::Acceptor;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::LazyConfigAcceptor;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::admission::Admission;
 use super::connection::Connection;
+use super::register::{Capacity, Place, Register, party};
+use crate::limits::ControllerLimits;
+use crate::shares::Places;
+use crate::turns::Turns;
 
 /// After a failure to accept that is not about one connection, as for want of descriptors.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -37,16 +43,23 @@ pub struct Limits {
     pub connections: usize,
     /// A peer that is gone without a word is found out by probes this far apart.
     pub tcp_keepalive: Duration,
+    /// From the end of the handshake to the first call that is authenticated; `None` where calls are not.
+    pub authentication: Option<Duration>,
+    /// Shares of one address.
+    pub bounds: ControllerLimits,
 }
 
 impl Default for Limits {
     fn default() -> Self {
+        let bounds = ControllerLimits::default();
         Self {
             handshake_timeout: Duration::from_secs(10),
             unfinished_handshakes: 1_000,
             handshakes_per_second: 100,
             connections: 10_000,
             tcp_keepalive: Duration::from_secs(10),
+            authentication: Some(bounds.unauthenticated_connection),
+            bounds,
         }
     }
 }
@@ -86,14 +99,9 @@ impl Listener {
 
     async fn accept(self, ready: mpsc::Sender<Connection>, stop: CancellationToken) {
         let Self { socket, config, limits } = self;
-        let acceptor = TlsAcceptor::from(config);
-        let handshakes = Arc::new(Semaphore::new(limits.unfinished_handshakes.max(1)));
-        let places = Arc::new(Semaphore::new(limits.connections.max(1)));
-        let mut admission = Admission::new(limits.handshakes_per_second, Instant::now());
+        let handshakes = Arc::new(Handshakes::new(config, limits));
         let work = async {
             loop {
-                let Ok(turn) = Arc::clone(&handshakes).acquire_owned().await else { return };
-                let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
                 let (stream, remote) = match socket.accept().await {
                     Ok(accepted) => accepted,
                     Err(error) => {
@@ -101,13 +109,13 @@ impl Listener {
                         continue;
                     }
                 };
-                let wait = admission.wait(Instant::now());
-                if !wait.is_zero() {
-                    sleep(wait).await;
-                }
-                prepare(&stream, &limits);
-                let start = Handshake { acceptor: acceptor.clone(), limit: limits.handshake_timeout, turn, place };
-                tokio::spawn(start.run(stream, remote, ready.clone()));
+                let remote = SocketAddr::new(remote.ip().to_canonical(), remote.port());
+                let Some(place) = handshakes.register.enter(remote.ip(), Instant::now()) else {
+                    debug!(%remote, "no room for a connection of this address");
+                    continue;
+                };
+                prepare(&stream, &handshakes.limits);
+                tokio::spawn(Arc::clone(&handshakes).run(stream, remote, place, ready.clone()));
             }
         };
         tokio::select! {
@@ -118,26 +126,90 @@ impl Listener {
     }
 }
 
-struct Handshake {
-    acceptor: TlsAcceptor,
-    limit: Duration,
-    turn: OwnedSemaphorePermit,
-    place: OwnedSemaphorePermit,
+/// What the handshakes of a listener share.
+struct Handshakes {
+    config: Arc<ServerConfig>,
+    limits: Limits,
+    register: Arc<Register>,
+    turns: Turns<IpAddr>,
+    admission: Mutex<Admission>,
 }
 
-impl Handshake {
-    async fn run(self, stream: TcpStream, remote: SocketAddr, ready: mpsc::Sender<Connection>) {
-        let Self { acceptor, limit, turn, place } = self;
-        match timeout(limit, acceptor.accept(stream)).await {
-            Ok(Ok(stream)) => {
-                drop(turn);
-                let remote = SocketAddr::new(remote.ip().to_canonical(), remote.port());
-                // Fails when nobody serves any more.
-                let _ = ready.send(Connection::new(stream, remote, place)).await;
-            }
-            Ok(Err(error)) => debug!(%remote, %error, "TLS handshake failed"),
-            Err(_) => debug!(%remote, "TLS handshake not finished in time"),
+/// Why a connection does not come to be.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Tls(#[from] io::Error),
+    #[error("too many handshakes wait for their turn")]
+    Crowd,
+    #[error("it had to make room for another")]
+    Room,
+    #[error("not finished in time")]
+    Deadline,
+}
+
+impl Handshakes {
+    fn new(config: Arc<ServerConfig>, limits: Limits) -> Self {
+        let ControllerLimits {
+            connections_per_address: per_address,
+            unauthenticated_connections: unproven,
+            unfinished_per_address,
+            handshakes_per_address,
+            ..
+        } = limits.bounds;
+        let unfinished = limits.unfinished_handshakes.max(1);
+        let places = Places { all: unfinished, each: unfinished_per_address, reserve: unfinished / 4 };
+        let now = Instant::now();
+        Self {
+            config,
+            register: Register::new(Capacity { all: limits.connections, per_address, unproven }),
+            turns: Turns::new(places, per_address),
+            admission: Mutex::new(Admission::new(limits.handshakes_per_second, handshakes_per_address, now)),
+            limits,
         }
+    }
+
+    async fn run(
+        self: Arc<Self>,
+        stream: TcpStream,
+        remote: SocketAddr,
+        place: Place,
+        ready: mpsc::Sender<Connection>,
+    ) {
+        let end = place.end().clone();
+        let done = tokio::select! {
+            done = timeout(self.limits.handshake_timeout, self.handshake(stream, remote, place)) => {
+                done.unwrap_or(Err(Failure::Deadline))
+            }
+            () = end.cancelled() => Err(Failure::Room),
+        };
+        match done {
+            // Fails when nobody serves any more.
+            Ok(connection) => drop(ready.send(connection).await),
+            Err(failure) => debug!(%remote, %failure, "TLS handshake failed"),
+        }
+    }
+
+    async fn handshake(&self, stream: TcpStream, remote: SocketAddr, place: Place) -> Result<Connection, Failure> {
+        let begun = Instant::now();
+        let greeting = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
+        place.greeted();
+        let address = party(remote.ip());
+        let known = self.register.knows(address, Instant::now());
+        let patience = || self.limits.handshake_timeout.saturating_sub(begun.elapsed());
+        let own = self.admission().of_address(address, Instant::now(), patience()).ok_or(Failure::Crowd)?;
+        sleep(own).await;
+        // For the work itself: a handshake whose peer is slow has it for as long as it takes.
+        let turn = self.turns.take(address, known, patience()).await.ok_or(Failure::Crowd)?;
+        let all = self.admission().of_all(known, Instant::now(), patience()).ok_or(Failure::Crowd)?;
+        sleep(all).await;
+        let stream = greeting.into_stream(Arc::clone(&self.config)).await?;
+        drop(turn);
+        Ok(Connection::new(stream, remote, Arc::new(place), self.limits.authentication))
+    }
+
+    fn admission(&self) -> std::sync::MutexGuard<'_, Admission> {
+        self.admission.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

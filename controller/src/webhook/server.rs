@@ -2,27 +2,29 @@
 //! answered as a failure of the webhook, which the API server passes over (`failurePolicy: Ignore`); an object is denied
 //! only for what is wrong with it.
 
-use std::sync::Arc;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use axum::Router;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, FromRequest as _, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::serve::Listener;
+use axum::{Extension, Router};
 use http::{StatusCode, header};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
-use hyper_util::service::TowerToHyperService;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tracing::{debug, error};
 
 use super::metrics::WebhookMetrics;
 use super::review::{self, Answer};
+use crate::serving::{Placed, Plain, Proof, party, serve_http};
+use crate::shares::{Known, Places, Shares};
+
+/// Addresses that are remembered as those of API servers.
+const KNOWN: usize = 1_000;
 
 /// What the API servers of a cluster, or whoever calls itself one, can take.
 #[derive(Clone, Debug)]
@@ -35,6 +37,9 @@ pub struct WebhookLimits {
     pub concurrent: usize,
     /// Requests that may wait for that.
     pub waiting: usize,
+    /// Bodies that are read or judged at a time: each takes as much as [`WebhookLimits::body`].
+    pub bodies: usize,
+    pub bodies_per_address: usize,
     /// For the head of a request, and for the next one on a connection.
     pub idle: Duration,
     /// For requests under way when told to stop.
@@ -48,6 +53,8 @@ impl Default for WebhookLimits {
             deadline: Duration::from_secs(5),
             concurrent: 4,
             waiting: 64,
+            bodies: 96,
+            bodies_per_address: 32,
             idle: Duration::from_secs(60),
             grace: Duration::from_secs(5),
         }
@@ -59,7 +66,12 @@ impl Default for WebhookLimits {
 pub struct Webhook {
     limits: WebhookLimits,
     metrics: WebhookMetrics,
-    entered: Arc<Semaphore>,
+    /// Bodies that are being read, or wait to be judged.
+    readers: Arc<Shares<IpAddr>>,
+    /// Whole questions.
+    entered: Arc<Shares<IpAddr>>,
+    /// Addresses that have asked a question that could be answered.
+    known: Mutex<Known<IpAddr>>,
     working: Arc<Semaphore>,
     proven: watch::Sender<bool>,
 }
@@ -69,7 +81,17 @@ impl Webhook {
     pub fn new(limits: WebhookLimits, metrics: WebhookMetrics) -> Arc<Self> {
         let concurrent = limits.concurrent.max(1);
         Arc::new(Self {
-            entered: Arc::new(Semaphore::new(concurrent + limits.waiting)),
+            readers: Shares::new(Places {
+                all: limits.bodies,
+                each: limits.bodies_per_address,
+                reserve: limits.bodies / 4,
+            }),
+            entered: Shares::new(Places {
+                all: concurrent + limits.waiting,
+                each: concurrent + limits.waiting,
+                reserve: limits.waiting / 4,
+            }),
+            known: Mutex::new(Known::new(KNOWN)),
             working: Arc::new(Semaphore::new(concurrent)),
             proven: watch::Sender::new(false),
             limits,
@@ -90,53 +112,29 @@ impl Webhook {
     }
 
     /// Serves these connections, HTTP/1.1 and HTTP/2, until told to stop; requests under way are finished.
-    pub async fn serve(self: Arc<Self>, mut incoming: impl Listener, stop: CancellationToken) {
-        let router = self.router();
-        let connections = TaskTracker::new();
-        loop {
-            let (io, _) = tokio::select! {
-                accepted = incoming.accept() => accepted,
-                () = stop.cancelled() => break,
-            };
-            let mut builder = auto::Builder::new(TokioExecutor::new());
-            builder.http1().timer(TokioTimer::new()).header_read_timeout(self.limits.idle);
-            builder
-                .http2()
-                .timer(TokioTimer::new())
-                .keep_alive_interval(self.limits.idle)
-                .max_concurrent_streams(100)
-                .max_header_list_size(16 << 10);
-            let service = TowerToHyperService::new(router.clone());
-            let stop = stop.clone();
-            connections.spawn(async move {
-                let connection = builder.serve_connection(TokioIo::new(io), service);
-                tokio::pin!(connection);
-                let ended = tokio::select! {
-                    ended = connection.as_mut() => ended,
-                    () = stop.cancelled() => {
-                        connection.as_mut().graceful_shutdown();
-                        connection.await
-                    }
-                };
-                if let Err(error) = ended {
-                    debug!(%error, "a connection of the webhook ended early");
-                }
-            });
-        }
-        connections.close();
-        // What is not done by then is not waited for.
-        let _ = tokio::time::timeout(self.limits.grace, connections.wait()).await;
+    pub async fn serve<L>(self: Arc<Self>, incoming: L, stop: CancellationToken)
+    where
+        L: Listener<Addr = SocketAddr>,
+        L::Io: Placed,
+    {
+        let settings = Plain { idle: self.limits.idle, life: None, grace: self.limits.grace, streams: 100 };
+        serve_http(incoming, self.router(), settings, stop).await;
     }
 
-    async fn judge(&self, request: Request) -> Result<Answer, Trouble> {
-        let entered = Arc::clone(&self.entered).try_acquire_owned().map_err(|_| Trouble::Overload)?;
+    /// A body first, then an entry: a body that is slow takes nothing but its reader's place, of which each address has
+    /// its share, and addresses that have asked well before have some for themselves.
+    async fn judge(&self, proof: &Proof, request: Request) -> Result<Answer, Trouble> {
+        let address = party(proof.remote.ip());
         let work = async {
+            let known = self.known().contains(&address, Instant::now());
+            let reader = self.readers.take(address, known).map_err(|_| Trouble::Overload)?;
             let body = Bytes::from_request(request, &()).await.map_err(Trouble::Body)?;
+            let entered = self.entered.take(address, known).map_err(|_| Trouble::Overload)?;
             let turn = Arc::clone(&self.working).acquire_owned().await.map_err(|_| Trouble::Overload)?;
             let judged = tokio::task::spawn_blocking(move || {
                 let answer = review::answer(&body);
                 // Given back when the work is done, not when nobody waits for it any more.
-                drop((turn, entered));
+                drop((turn, entered, reader));
                 answer
             });
             match judged.await {
@@ -147,7 +145,14 @@ impl Webhook {
                 }
             }
         };
-        tokio::time::timeout(self.limits.deadline, work).await.unwrap_or(Err(Trouble::Deadline))
+        let answer = tokio::time::timeout(self.limits.deadline, work).await.unwrap_or(Err(Trouble::Deadline))?;
+        self.known().note(address, Instant::now());
+        proof.proven();
+        Ok(answer)
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known<IpAddr>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -189,9 +194,13 @@ impl Trouble {
     }
 }
 
-async fn validate(State(webhook): State<Arc<Webhook>>, request: Request) -> Response {
+async fn validate(
+    State(webhook): State<Arc<Webhook>>,
+    Extension(proof): Extension<Proof>,
+    request: Request,
+) -> Response {
     let start = Instant::now();
-    let judged = webhook.judge(request).await;
+    let judged = webhook.judge(&proof, request).await;
     webhook.metrics.duration.observe(start.elapsed().as_secs_f64());
     match judged {
         Ok(Answer { body, kind, allowed }) => {
@@ -214,9 +223,11 @@ mod tests {
 
     use http_body_util::{BodyExt as _, Full};
     use hyper_util::client::legacy::Client;
+    use hyper_util::rt::TokioExecutor;
     use prometheus::Registry;
     use serde_json::{Value, json};
-    use tokio::net::TcpListener;
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
 
@@ -278,10 +289,36 @@ mod tests {
         let turn = Arc::clone(&served.webhook.working).acquire_owned().await.unwrap();
         let question = question(json!({"hosts": ["a.test"]}));
         assert_eq!(ask(&served.url, question.clone()).await.0, StatusCode::GATEWAY_TIMEOUT);
-        let entered = Arc::clone(&served.webhook.entered).acquire_many_owned(2).await.unwrap();
+        let entered: Vec<_> =
+            std::iter::from_fn(|| served.webhook.entered.take([127, 0, 0, 1].into(), true).ok()).collect();
+        assert_eq!(entered.len(), 2);
         assert_eq!(ask(&served.url, question.clone()).await.0, StatusCode::SERVICE_UNAVAILABLE);
         drop((turn, entered));
         assert_eq!(ask(&served.url, question).await.0, StatusCode::OK);
+    }
+
+    /// Bodies that do not come hold no more than their address's share, and no entry at all.
+    #[tokio::test]
+    async fn slow_bodies_take_no_entries_from_others() {
+        let limits = WebhookLimits { bodies: 8, bodies_per_address: 4, concurrent: 1, waiting: 3, ..limits() };
+        let served = serve(limits).await.unwrap();
+        let address = served.url.strip_prefix("http://").unwrap().strip_suffix("/validate").unwrap().to_owned();
+        let head = "POST /validate HTTP/1.1\r\nhost: a\r\ncontent-length: 1000\r\n\r\n";
+        let mut slow = Vec::new();
+        for _ in 0..20 {
+            let mut stream = TcpStream::connect(&address).await.unwrap();
+            stream.write_all(head.as_bytes()).await.unwrap();
+            slow.push(stream);
+        }
+        while served.webhook.readers.len() < 4 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!((served.webhook.readers.len(), served.webhook.entered.len()), (4, 0));
+        // Of this address there is no room for more, but another one is asked and answered.
+        let other: SocketAddr = "10.0.0.1:1".parse().unwrap();
+        let question = Request::new(question(json!({"hosts": ["a.test"]})).into());
+        assert!(served.webhook.judge(&Proof::of(other), question).await.is_ok());
+        assert!(served.webhook.known().contains(&other.ip(), Instant::now()));
     }
 
     fn limits() -> WebhookLimits {

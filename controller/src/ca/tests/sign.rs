@@ -36,11 +36,28 @@ fn everything_in_a_request_but_its_key_is_ignored() {
     assert_eq!(leaf.validity().not_before.timestamp(), unix(start) - 120);
     assert_eq!(leaf.validity().not_after.timestamp(), unix(start) + 86_400);
     assert_eq!(system_time(leaf.validity().not_after.timestamp()), signed.expires);
-    assert_eq!(format!("{:X}", leaf.tbs_certificate.serial), signed.serial);
+    assert_eq!(format!("{:0>1$X}", leaf.tbs_certificate.serial, signed.serial.len()), signed.serial);
     let verified = verifier(&authority).verify(&chain, start).unwrap();
     assert_eq!(verified.identity, identity());
     assert_eq!(verified.expires, signed.expires);
     assert!(matches!(verifier(&authority).verify(&chain, start + 2 * DAY), Err(CertificateProblem::Expired)));
+}
+
+#[test]
+fn a_renewed_certificate_says_since_when() {
+    let (authority, start) = (authority(), now());
+    let request = request(&KeyPair::generate().unwrap());
+    let first = authority.sign(&request, &identity(), None, start).unwrap();
+    let verified = verifier(&authority).verify(&ders(&first.chain[0]), start).unwrap();
+    let begun = verified.begun;
+    assert!(begun <= start && begun + Duration::from_secs(200) > start);
+    let later = start + DAY / 2;
+    let second = authority.renew(&request, &identity(), None, begun, later).unwrap();
+    let chain = ders(&second.chain[0]);
+    assert_eq!(verifier(&authority).verify(&chain, later).unwrap().begun, begun);
+    let (_, leaf) = x509_parser::parse_x509_certificate(&chain[0]).unwrap();
+    assert_eq!(leaf.extensions().len(), 7, "{leaf:?}");
+    assert_eq!(leaf.extensions().iter().filter(|one| one.critical).count(), 3);
 }
 
 fn unix(time: SystemTime) -> i64 {
