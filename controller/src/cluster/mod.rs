@@ -46,6 +46,7 @@ pub async fn start(client: Client, options: ClusterOptions, log_level: LogLevel)
         control_namespace: shared.namespace.clone(),
         cluster: options.cluster.clone(),
         limits: options.translation.clone(),
+        bounds: options.bounds.clone(),
     };
     let fleet = state::follow(&shared, home.clone(), fleet_metrics.clone())?;
     let following = accounts::follow(shared.client.clone(), fleet.workloads(), shared.stop.clone());

@@ -118,6 +118,7 @@ impl Connection {
     pub(super) async fn run(mut self, first: Request, account: Account) {
         let _enlisted = Enlisted(self.fleet.clone(), Arc::clone(&self.member));
         if let Err(status) = self.serve(first, account).await {
+            self.metrics.refused_proxies.with_label_values(&[&format!("{:?}", status.code())]).inc();
             debug!(proxy = %self.member.info.name(), code = ?status.code(), reason = status.message(), "discovery stream ended");
             // The proxy may be gone already.
             let _ = self.responses.try_send(Err(status));

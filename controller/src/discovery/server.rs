@@ -189,6 +189,7 @@ impl DiscoveryServer {
                 }
                 Err(status) => {
                     let status: Status = status;
+                    metrics.refused_proxies.with_label_values(&[&format!("{:?}", status.code())]).inc();
                     if lines.allows() {
                         info!(peer = %peer.identity, address = %info.remote, code = ?status.code(), reason = status.message(), "discovery refused");
                     }
@@ -240,6 +241,9 @@ fn short(text: String) -> String {
 fn refused(error: JoinError) -> Status {
     match error {
         JoinError::UnknownPod { .. } | JoinError::NotSynced => Status::unavailable(error.to_string()),
+        JoinError::TooManyWorkloads { .. } | JoinError::TooManyNew { .. } => {
+            Status::resource_exhausted(error.to_string())
+        }
         JoinError::OtherServiceAccount { .. } => Status::permission_denied(error.to_string()),
     }
 }

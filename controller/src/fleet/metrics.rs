@@ -18,6 +18,7 @@ pub struct FleetMetrics {
     rejected: IntCounterVec,
     pushes: IntCounter,
     pub(crate) push_bytes: IntCounter,
+    pub(crate) refused_proxies: IntCounterVec,
 }
 
 impl FleetMetrics {
@@ -40,7 +41,14 @@ impl FleetMetrics {
         let opts = Opts::new("sluice_controller_rejected_resources_total", "Resources that a proxy could not use.");
         let rejected = IntCounterVec::new(opts, &["kind"])?;
         registry.register(Box::new(rejected.clone()))?;
+        let opts = Opts::new(
+            "sluice_controller_refused_streams_total",
+            "Streams of proxies that were not served, or ended, by code.",
+        );
+        let refused_proxies = IntCounterVec::new(opts, &["code"])?;
+        registry.register(Box::new(refused_proxies.clone()))?;
         Ok(Self {
+            refused_proxies,
             proxies,
             convergence: histogram(
                 "pilot_proxy_convergence_time",

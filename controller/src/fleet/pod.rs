@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use crds::{Body, Object};
 use translate::{ProxyScope, TranslationLimits};
 
+use crate::limits::ControllerLimits;
+
 /// Labels that tell replicas or their generations apart.
 const PER_REPLICA: [&str; 5] = [
     "pod-template-hash",
@@ -24,6 +26,8 @@ pub struct Home {
     pub cluster: String,
     /// Bounds of translation.
     pub limits: TranslationLimits,
+    /// Bounds of the controller.
+    pub bounds: ControllerLimits,
 }
 
 /// The scope of the proxy in a pod; `None` when the object is none.

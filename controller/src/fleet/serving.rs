@@ -33,8 +33,12 @@ pub(crate) struct Serving {
     pub(crate) counting: usize,
     /// Another replica serves such proxies, and this one tells what is wrong with objects for them.
     pub(crate) shadow: bool,
-    /// Since when there is nobody.
+    /// Since when there is nobody, as far as it was looked at.
     alone_since: Option<Instant>,
+    /// When the last proxy came; of those that serve nobody, the one that was used longest ago goes first.
+    used_at: Option<Instant>,
+    /// The service account that it was begun for; nothing for what other replicas serve.
+    pub(crate) account: Option<String>,
     steps: Steps,
     marks: HashMap<ObjectKey, Mark>,
 }
@@ -68,6 +72,8 @@ impl Serving {
             counting: 0,
             shadow: false,
             alone_since: None,
+            used_at: None,
+            account: None,
             steps: Steps::default(),
             marks: HashMap::new(),
         }
@@ -87,6 +93,11 @@ impl Serving {
         }
         let since = *self.alone_since.get_or_insert(now);
         now.saturating_duration_since(since) >= ALONE
+    }
+
+    /// Since when there is nobody; `None` while there is somebody.
+    pub(crate) fn alone_since(&self) -> Option<Instant> {
+        if self.concerns_anybody() { None } else { self.alone_since.or(self.used_at) }
     }
 
     /// Starts its translation anew, after a failure.
@@ -198,6 +209,12 @@ impl Serving {
             return (true, Finished::default());
         }
         (false, self.steps.answered(before, cursor, now))
+    }
+
+    /// A proxy comes.
+    pub(crate) fn enter(&mut self, member: Arc<Member>, now: Instant) {
+        self.used_at = Some(now);
+        self.members.insert(member.id, member);
     }
 
     /// A proxy is gone. Tells whether it counted, and which changes everybody has because of that.

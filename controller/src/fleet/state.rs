@@ -14,7 +14,9 @@ use super::objects::{Objects, has_status};
 use super::pod::{self, Home};
 use super::serving::Serving;
 use super::status::{Dirty, ObjectStatus};
+use crate::ca::RateLimit;
 use crate::identity::Workloads;
+use crate::limits::ControllerLimits;
 use crate::source::kube::{KubeBatch, ObjectEvent, SecretRef};
 
 /// How long publishing waits for a secret that was not looked at yet.
@@ -36,6 +38,8 @@ pub(crate) struct State {
     known_secrets: BTreeSet<SecretRef>,
     wanted_secrets: BTreeSet<SecretRef>,
     next_member: u64,
+    /// By namespace and service account.
+    new_scopes: RateLimit<String>,
     /// Objects whose latest version could not be translated, by a mistake of ours.
     failed: BTreeSet<ObjectKey>,
     dirty: BTreeSet<ObjectKey>,
@@ -76,10 +80,15 @@ pub enum JoinError {
     OtherServiceAccount { namespace: String, pod: String, service_account: String },
     #[error("the cluster's state has not been read yet")]
     NotSynced,
+    #[error("{of} has {limit} workloads that are told something else each, which is all it may have (limit {name})")]
+    TooManyWorkloads { of: String, limit: usize, name: &'static str },
+    #[error("service account {account} has new workloads too often (limit new-scopes-per-minute)")]
+    TooManyNew { account: String },
 }
 
 impl State {
     pub(crate) fn new(home: Home) -> Self {
+        let new_scopes = RateLimit::new(home.bounds.new_scopes_per_minute);
         Self {
             world: World::bounded(home.limits.clone()),
             home,
@@ -90,6 +99,7 @@ impl State {
             known_secrets: BTreeSet::new(),
             wanted_secrets: BTreeSet::new(),
             next_member: 0,
+            new_scopes,
             failed: BTreeSet::new(),
             dirty: BTreeSet::new(),
             lazily_dirty: BTreeSet::new(),
@@ -207,12 +217,12 @@ impl State {
             old.end(Ended::Replaced);
         }
         let name = ScopeName::from(&proxy);
-        self.open(proxy, now);
+        self.open(proxy, Some(&info.service_account), now)?;
         self.next_member += 1;
         let id = self.next_member;
         let serving = self.scopes.get_mut(&name).expect("it was put there just now");
         let member = Member::new(id, info, Arc::clone(&serving.scope), clock);
-        serving.members.insert(id, Arc::clone(&member));
+        serving.enter(Arc::clone(&member), now);
         Ok(member)
     }
 
@@ -223,7 +233,11 @@ impl State {
         }
         let names: BTreeSet<ScopeName> = proxies.iter().map(ScopeName::from).collect();
         for proxy in proxies {
-            self.open(proxy, now);
+            // Where there is no room, the other replica serves on; only what is told of it is missing here.
+            if let Err(full) = self.open(proxy, None, now) {
+                warn!(reason = %full, "what another replica serves is not looked at here");
+                break;
+            }
         }
         for (name, serving) in &mut self.scopes {
             let shadow = names.contains(name);
@@ -237,13 +251,21 @@ impl State {
         served.map(|serving| serving.scope.proxy().clone()).collect()
     }
 
-    /// Begins to translate for such proxies, if nobody did.
-    fn open(&mut self, proxy: ProxyScope, now: Instant) {
+    /// Begins to translate for such proxies, if nobody did and there is room. `account` is of the proxy that needs it.
+    fn open(&mut self, proxy: ProxyScope, account: Option<&str>, now: Instant) -> Result<(), JoinError> {
         let name = ScopeName::from(&proxy);
         if self.scopes.contains_key(&name) {
-            return;
+            return Ok(());
+        }
+        self.make_room(&name, account)?;
+        if let Some(account) = account {
+            let account = format!("{}/{account}", name.namespace);
+            if !self.new_scopes.take(account.clone(), now) {
+                return Err(JoinError::TooManyNew { account });
+            }
         }
         let mut serving = Serving::new(proxy);
+        serving.account = account.map(str::to_owned);
         match guarded(&mut serving.translator, &self.world, &Changes::default()) {
             Ok(update) => serving.take(update, &BTreeSet::new(), now),
             Err(Panicked) => {
@@ -254,6 +276,32 @@ impl State {
         serving.follow_secrets(&self.known_secrets, now + SECRET_WAIT);
         serving.publish(now);
         self.scopes.insert(name, serving);
+        Ok(())
+    }
+
+    /// Each scope is a translation of everything. One that serves nobody goes for one that is needed, the one that was
+    /// used longest ago first; those that serve somebody stay.
+    fn make_room(&mut self, name: &ScopeName, account: Option<&str>) -> Result<(), JoinError> {
+        let ControllerLimits { scopes, scopes_per_namespace, scopes_per_account, .. } = self.home.bounds;
+        let namespace = &name.namespace;
+        if let Some(account) = account {
+            let of_account = |one: &ScopeName, serving: &Serving| {
+                one.namespace == *namespace && serving.account.as_deref() == Some(account)
+            };
+            if !free(&mut self.scopes, scopes_per_account, of_account) {
+                let of = format!("service account {namespace}/{account}");
+                return Err(JoinError::TooManyWorkloads { of, limit: scopes_per_account, name: "scopes-per-account" });
+            }
+        }
+        if !free(&mut self.scopes, scopes_per_namespace, |one, _| one.namespace == *namespace) {
+            let of = format!("namespace {namespace}");
+            return Err(JoinError::TooManyWorkloads { of, limit: scopes_per_namespace, name: "scopes-per-namespace" });
+        }
+        if !free(&mut self.scopes, scopes, |_, _| true) {
+            let of = "the controller".to_owned();
+            return Err(JoinError::TooManyWorkloads { of, limit: scopes, name: "scopes" });
+        }
+        Ok(())
     }
 
     /// Removes a proxy. What it was told stays translated for the next of its kind, until nothing like it can come: a
@@ -429,6 +477,17 @@ impl State {
     pub(crate) fn has_failed(&self, key: &ObjectKey) -> bool {
         self.failed.contains(key)
     }
+}
+
+/// Whether there are fewer than `limit` of such scopes, after one that serves nobody has gone if need be.
+fn free(scopes: &mut BTreeMap<ScopeName, Serving>, limit: usize, of: impl Fn(&ScopeName, &Serving) -> bool) -> bool {
+    let count = scopes.iter().filter(|(name, serving)| of(name, serving)).count();
+    if count < limit {
+        return true;
+    }
+    let alone = scopes.iter().filter(|(name, serving)| of(name, serving) && !serving.concerns_anybody());
+    let oldest = alone.min_by_key(|(_, serving)| serving.alone_since()).map(|(name, _)| name.clone());
+    oldest.is_some_and(|name| scopes.remove(&name).is_some())
 }
 
 /// A translation panicked.

@@ -8,6 +8,7 @@ use translate::TranslationLimits;
 
 use super::log::Cursor;
 use super::*;
+use crate::limits::ControllerLimits;
 use crate::source::kube::{ObjectEvent, Revision};
 
 struct Bench {
@@ -20,6 +21,7 @@ fn home() -> Home {
         control_namespace: "istio-system".to_owned(),
         cluster: "Kubernetes".to_owned(),
         limits: TranslationLimits::default(),
+        bounds: ControllerLimits::default(),
     }
 }
 
@@ -36,7 +38,11 @@ fn revision(generation: i64, noticed: Instant) -> Revision {
 
 impl Bench {
     fn new() -> Self {
-        Self { state: State::new(home()), now: Instant::now() }
+        Self::bounded(ControllerLimits::default())
+    }
+
+    fn bounded(bounds: ControllerLimits) -> Self {
+        Self { state: State::new(Home { bounds, ..home() }), now: Instant::now() }
     }
 
     /// A cluster with a Gateway, a pod it selects, and nothing else.
@@ -350,4 +356,70 @@ proptest::proptest! {
             }
         }
     }
+}
+
+/// A pod of this namespace with one label of its own, so that nothing else is told the same.
+fn workload(namespace: &str, name: &str, account: &str) -> ObjectEvent {
+    let labels = BTreeMap::from([("version".to_owned(), name.to_owned())]);
+    let meta = Meta { name: name.to_owned(), namespace: namespace.to_owned(), labels, ..Meta::default() };
+    let body = Body::Pod(Pod { service_account: Some(account.to_owned()), ..Pod::default() });
+    ObjectEvent::Applied { object: Arc::new(Object { meta, body }), revision: revision(0, Instant::now()) }
+}
+
+impl Bench {
+    fn try_join(&mut self, namespace: &str, pod: &str, account: &str) -> Result<Arc<Member>, JoinError> {
+        self.batch(vec![workload(namespace, pod, account)], true);
+        let info = ProxyInfo {
+            namespace: namespace.to_owned(),
+            pod: pod.to_owned(),
+            service_account: account.to_owned(),
+            ..info(pod)
+        };
+        self.state.join(info, self.now, SystemTime::UNIX_EPOCH)
+    }
+}
+
+/// A pod that changes its labels and comes back, again and again, holds no more than its share of translations, and what
+/// others are served by stays.
+#[test]
+fn a_workload_that_is_always_another_one_is_not_translated_for_without_end() {
+    let mut bench = Bench::bounded(ControllerLimits {
+        scopes: 8,
+        scopes_per_namespace: 6,
+        scopes_per_account: 4,
+        ..ControllerLimits::default()
+    });
+    let neighbour = bench.try_join("shop", "edge", "edge").unwrap();
+    let mut last: Option<Arc<Member>> = None;
+    for round in 0..40 {
+        if let Some(member) = last.take() {
+            bench.state.leave(&member);
+        }
+        last = Some(bench.try_join("evil", &format!("w{round}"), "w").unwrap());
+    }
+    assert_eq!(bench.state.scopes.len(), 5, "four of the account, and the neighbour's");
+    // Connected at the same time, there is an end.
+    let kept: Vec<_> = (0..9).map(|round| bench.try_join("evil", &format!("k{round}"), "w")).collect();
+    let refused = kept.iter().filter_map(|joined| joined.as_ref().err()).collect::<Vec<_>>();
+    assert_eq!(refused.len(), 6);
+    assert!(matches!(refused[0], JoinError::TooManyWorkloads { limit: 4, .. }), "{refused:?}");
+    // Of another account of the namespace there are two more, and then of another namespace one.
+    let others: Vec<_> = (0..4).map(|round| bench.try_join("evil", &format!("x{round}"), "x")).collect();
+    assert_eq!(others.iter().filter(|joined| joined.is_ok()).count(), 2);
+    assert!(bench.try_join("more", "a", "a").is_ok());
+    let refused = bench.try_join("more", "b", "b").unwrap_err();
+    assert!(refused.to_string().contains("limit scopes)"), "{refused}");
+    // The one that was there before is there still, and its like comes in.
+    assert!(!neighbour.end.is_cancelled());
+    let again = bench.try_join("shop", "edge", "edge").unwrap();
+    assert!(Arc::ptr_eq(&again.scope, &neighbour.scope));
+}
+
+#[test]
+fn new_workloads_of_an_account_have_a_pace() {
+    let mut bench = Bench::bounded(ControllerLimits { new_scopes_per_minute: 5, ..ControllerLimits::default() });
+    let joined = (0..20).filter(|round| bench.try_join("evil", &format!("w{round}"), "w").is_ok()).count();
+    assert_eq!(joined, 5);
+    bench.now += Duration::from_secs(12);
+    assert!(bench.try_join("evil", "later", "w").is_ok());
 }
