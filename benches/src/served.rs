@@ -9,6 +9,7 @@ use anyhow::{Context as _, bail};
 use controller::discovery::{Applied, Push};
 use controller::source::Paths;
 use controller::{Controller, Event, Options};
+use gateway::upstream::{AddressClass, AllowedEndpoints};
 use gateway::{Config, Gateway};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -130,6 +131,7 @@ async fn run(directory: &Path, tell: mpsc::Sender<Event>, pass: UnboundedSender<
         metrics: free,
         ready: free,
         port_map: [(8080, 0)].into(),
+        allow_endpoints: vec![AllowedEndpoints::Class(AddressClass::Loopback)],
         ..Config::default()
     };
     let gateway = gateway::start(config).await?;

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use gateway::limits::GatewayLimits;
+use gateway::upstream::AllowedEndpoints;
 use limits::{LimitError, Setting};
 use translate::TranslationLimits;
 
@@ -91,6 +92,17 @@ pub(crate) struct RunArgs {
     /// Address that listeners bind to; all of them unless said otherwise
     #[arg(long, value_name = "ADDR", env = "SLUICE_BIND")]
     pub(crate) bind: Option<IpAddr>,
+
+    /// Endpoints of this machine and its links that may be connected to: loopback, unspecified, link-local, metadata,
+    /// multicast, broadcast, unix, or networks. The gateway's own ports never are
+    #[arg(
+        long,
+        value_name = "CLASS|CIDR",
+        value_delimiter = ',',
+        default_value = "loopback,unix",
+        env = "SLUICE_ALLOW_ENDPOINTS"
+    )]
+    pub(crate) allow_endpoints: Vec<AllowedEndpoints>,
 
     /// Port of the admin interface, on the loopback address; 0 = any free port
     #[arg(long, value_name = "PORT", default_value_t = 15000, env = "SLUICE_ADMIN_PORT")]

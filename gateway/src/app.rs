@@ -23,6 +23,7 @@ use crate::telemetry::access_log::{Lines, Writer};
 use crate::telemetry::logging::LogLevel;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::resolve::Resolver;
+use crate::upstream::{AllowedEndpoints, Guard};
 use crate::worker::{Handle, Shared};
 
 /// How often certificate files are looked at.
@@ -44,6 +45,9 @@ pub struct Config {
     pub metrics: Option<SocketAddr>,
     /// Where readiness is served.
     pub ready: Option<SocketAddr>,
+    /// Endpoints on loopback, link-local and the like that may be connected to all the same; none by default. The
+    /// gateway's own ports never are.
+    pub allow_endpoints: Vec<AllowedEndpoints>,
     /// Added to the number of a port that may not be bound; `None` = such a port is an error.
     pub move_privileged_ports: Option<u16>,
     /// Ports to bind instead of those asked for; 0 = any free one.
@@ -72,6 +76,7 @@ impl Default for Config {
             admin: loopback(15000),
             metrics: everywhere(15020),
             ready: everywhere(15021),
+            allow_endpoints: Vec::new(),
             move_privileged_ports: None,
             port_map: BTreeMap::new(),
             drain_delay: Duration::ZERO,
@@ -155,6 +160,7 @@ pub async fn start(config: Config) -> Result<Gateway, StartError> {
         admin,
         metrics: metrics_address,
         ready: ready_address,
+        allow_endpoints,
         move_privileged_ports,
         port_map,
         drain_delay,
@@ -197,6 +203,8 @@ pub async fn start(config: Config) -> Result<Gateway, StartError> {
         metrics: admin::serve("metrics", metrics_address, admin::Role::Metrics, &gateway, &ready_seen).await?,
         ready: admin::serve("readiness", ready_address, admin::Role::Ready, &gateway, &ready_seen).await?,
     };
+    let own = [addresses.admin, addresses.metrics, addresses.ready];
+    let guard = Guard::new(allow_endpoints, own.into_iter().flatten());
     let (stop_writer, writer_stopped) = std::sync::mpsc::channel();
     let table = Arc::clone(&shared);
     let writer = Writer {
@@ -208,7 +216,7 @@ pub async fn start(config: Config) -> Result<Gateway, StartError> {
         .name("access-log".to_owned())
         .spawn(move || writer.run(&writer_stopped))
         .map_err(StartError::Thread)?;
-    let control = Control { compiler: Compiler::new(metrics), shared, listeners, workers, ready };
+    let control = Control { compiler: Compiler::new(metrics, guard), shared, listeners, workers, ready };
     tokio::spawn(async move {
         control.run(received).await;
         // The last lines are written before anybody is told that all is over.

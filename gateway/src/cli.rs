@@ -10,6 +10,7 @@ use gateway::discovery::{self, Limits, Node, Wanted};
 use gateway::identity::channel::Address;
 use gateway::limits::GatewayLimits;
 use gateway::telemetry::logging::LogFormat;
+use gateway::upstream::AllowedEndpoints;
 use limits::{LimitError, Setting};
 
 /// The Sluice data plane.
@@ -87,6 +88,11 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "ADDR", env = "SLUICE_BIND")]
     bind: Option<IpAddr>,
 
+    /// Endpoints that may be connected to although they belong to the pod or its node: loopback, unspecified, link-local,
+    /// metadata, multicast, broadcast, unix, or networks. The gateway's own ports never are
+    #[arg(long, value_name = "CLASS|CIDR", value_delimiter = ',', env = "SLUICE_ALLOW_ENDPOINTS")]
+    allow_endpoints: Vec<AllowedEndpoints>,
+
     /// Threads that carry traffic; one per core unless said otherwise
     #[arg(long, value_name = "N", env = "SLUICE_THREADS", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
@@ -148,6 +154,7 @@ impl RunArgs {
             admin: Some(self.admin_address),
             metrics: Some(self.metrics_address),
             ready: Some(self.ready_address),
+            allow_endpoints: self.allow_endpoints.clone(),
             drain_delay: self.drain_delay,
             drain_timeout: self.drain_duration,
             hostname: if self.pod_name.is_empty() { hostname() } else { self.pod_name.clone() },

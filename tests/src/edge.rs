@@ -8,6 +8,7 @@ use std::time::Duration;
 use controller::discovery::{Applied, Push};
 use controller::source::Paths;
 use controller::{Controller, Event, Options};
+use gateway::upstream::{AddressClass, AllowedEndpoints};
 use gateway::{Config, Gateway};
 use ir::{Delta, Limits, Resource};
 use tempfile::TempDir;
@@ -15,6 +16,12 @@ use tokio::sync::mpsc;
 
 /// Ports that YAML in tests may use; each becomes a free one.
 pub const PORTS: [u16; 5] = [80, 443, 8080, 8081, 8443];
+
+/// Origins of tests are on this machine.
+#[must_use]
+pub fn here() -> Vec<AllowedEndpoints> {
+    [AddressClass::Loopback, AddressClass::Unix].map(AllowedEndpoints::Class).into()
+}
 
 /// Longer than any change takes.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -142,6 +149,7 @@ impl Edge {
             ready: free,
             port_map: PORTS.iter().map(|port| (*port, 0)).collect(),
             hostname: "edge-test".to_owned(),
+            allow_endpoints: if config.allow_endpoints.is_empty() { here() } else { config.allow_endpoints },
             ..config
         };
         let gateway = gateway::start(config).await.expect("a gateway starts on free ports");

@@ -66,6 +66,7 @@ async fn gateway() -> (gateway::Gateway, SocketAddr) {
         metrics: free,
         ready: free,
         port_map: [(18080, 0), (18443, 0)].into(),
+        allow_endpoints: vec!["loopback".parse().unwrap()],
         ..gateway::Config::default()
     };
     let gateway = gateway::start(config).await.unwrap();

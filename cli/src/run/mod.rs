@@ -92,6 +92,7 @@ fn gateway_config(args: &RunArgs, own: &OwnPorts) -> anyhow::Result<gateway::Con
         admin: own.admin,
         metrics: own.metrics,
         ready: own.ready,
+        allow_endpoints: args.allow_endpoints.clone(),
         move_privileged_ports: Some(MOVE_BY),
         hostname: hostname(),
         environment: args::environment(),

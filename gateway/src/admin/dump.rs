@@ -136,7 +136,16 @@ fn cluster_value(cluster: &Cluster) -> Value {
             })
         })
         .collect();
-    json!({ "config": **cluster.config(), "endpoints": endpoints })
+    let refused: Vec<Value> = cluster
+        .refused()
+        .iter()
+        .map(|(address, reason)| json!({ "address": address.to_string(), "reason": reason.to_string() }))
+        .collect();
+    let mut shown = json!({ "config": **cluster.config(), "endpoints": endpoints });
+    if !refused.is_empty() {
+        shown["refused"] = json!(refused);
+    }
+    shown
 }
 
 /// One line per endpoint.
@@ -147,6 +156,9 @@ pub(super) fn clusters(table: &Table) -> String {
     for cluster in clusters {
         if cluster.endpoints().is_empty() {
             let _ = writeln!(out, "{}::no endpoints", cluster.name());
+        }
+        for (address, reason) in cluster.refused() {
+            let _ = writeln!(out, "{}::{address}::refused::{reason}", cluster.name());
         }
         for endpoint in cluster.endpoints() {
             let _ = writeln!(

@@ -14,6 +14,9 @@ pub(crate) enum Failure {
     NoCluster,
     #[error("no endpoint can be used")]
     NoHealthyUpstream,
+    /// All that the cluster has belongs to the proxy or its node (docs/security.md, C-10).
+    #[error("no endpoint may be connected to")]
+    EndpointRefused,
     #[error("connecting failed")]
     ConnectFailed { reason: &'static str },
     #[error("connecting took too long")]
@@ -68,6 +71,7 @@ impl Failure {
             Self::NoRoute => (404, Cow::from(""), Flags::NR, Cow::from("route_not_found")),
             Self::NoCluster => (503, "".into(), Flags::NC, "cluster_not_found".into()),
             Self::NoHealthyUpstream => (503, "no healthy upstream".into(), Flags::UH, "no_healthy_upstream".into()),
+            Self::EndpointRefused => (503, "no healthy upstream".into(), Flags::UH, "endpoint_refused".into()),
             Self::ConnectFailed { reason } => (
                 503,
                 reset("remote connection failure"),

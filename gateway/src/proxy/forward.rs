@@ -152,7 +152,7 @@ async fn attempts<D: Downstream>(
     loop {
         let avoid: &[u32] = if policy.is_some_and(|policy| policy.avoid_previous_hosts) { &tried } else { &[] };
         let Some((index, endpoint)) = cluster.pick(avoid) else {
-            return Err(Stop::Fail(Failure::NoHealthyUpstream));
+            return Err(Stop::Fail(cluster.unusable()));
         };
         ctx.attempts += 1;
         ctx.endpoint = Some(Arc::clone(&endpoint));

@@ -1,18 +1,21 @@
 //! Clusters by index: routes hold numbers, the table holds the clusters.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tracing::warn;
+
 use crate::table::ClusterId;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::resolve::{Resolved, sockets};
-use crate::upstream::{Address, Cluster};
+use crate::upstream::{Address, Cluster, Guard};
 
 /// All clusters known, with the indexes of those that routes name.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Clusters {
+    guard: Guard,
     configs: HashMap<ir::ClusterName, Arc<ir::Cluster>>,
     endpoints: HashMap<ir::ClusterName, Arc<ir::Endpoints>>,
     built: HashMap<ir::ClusterName, Arc<Cluster>>,
@@ -26,6 +29,21 @@ pub(crate) struct Clusters {
 }
 
 impl Clusters {
+    /// `guard` says which endpoints are connected to.
+    pub(crate) fn new(guard: Guard) -> Self {
+        Self {
+            guard,
+            configs: HashMap::new(),
+            endpoints: HashMap::new(),
+            built: HashMap::new(),
+            ids: HashMap::new(),
+            free: Vec::new(),
+            slots: Vec::new(),
+            resolved: HashMap::new(),
+            resolving: HashMap::new(),
+        }
+    }
+
     /// The index of a cluster, existing or not, for one more mention of it.
     pub(crate) fn mention(&mut self, name: &ir::ClusterName) -> ClusterId {
         if let Some((id, mentions)) = self.ids.get_mut(name) {
@@ -116,7 +134,9 @@ impl Clusters {
             let addresses =
                 self.endpoints.get(name).map_or_else(Vec::new, |endpoints| self.addresses(config, endpoints));
             let previous = self.built.get(name).map(Arc::as_ref);
-            Arc::new(Cluster::build(Arc::clone(config), addresses, previous, metrics))
+            let built = Cluster::build(Arc::clone(config), addresses, previous, &self.guard, metrics);
+            tell_refused(&built, previous, metrics);
+            Arc::new(built)
         });
         if let Some((id, _)) = self.ids.get(name) {
             self.slots[id.0 as usize].clone_from(&built);
@@ -143,6 +163,31 @@ impl Clusters {
             }
         }
         all
+    }
+}
+
+/// Tells of addresses that are refused and were not before: once per change, so that no log line repeats.
+fn tell_refused(built: &Cluster, previous: Option<&Cluster>, metrics: &Metrics) {
+    /// Addresses that one line shows.
+    const SHOWN: usize = 5;
+    let before = previous.map(Cluster::refused).unwrap_or_default();
+    if built.refused() == before {
+        return;
+    }
+    let known: HashSet<_> = before.iter().collect();
+    let new: Vec<_> = built.refused().iter().filter(|it| !known.contains(it)).collect();
+    for (_, reason) in &new {
+        metrics.refused_endpoints.with_label_values(&[reason.name()]).inc();
+    }
+    if let Some((_, reason)) = new.first() {
+        let shown: Vec<String> = new.iter().take(SHOWN).map(|(address, _)| address.to_string()).collect();
+        warn!(
+            cluster = %built.name(),
+            addresses = ?shown,
+            count = new.len(),
+            reason = %reason,
+            "endpoints are refused; no request goes there"
+        );
     }
 }
 

@@ -16,6 +16,7 @@ use crate::table::virtual_hosts::VirtualHosts;
 use crate::table::{Table, TableId};
 use crate::telemetry::metrics::Metrics;
 use crate::tls::server::Certificates;
+use crate::upstream::Guard;
 use crate::upstream::resolve::Resolved;
 
 /// A resource that was not taken, with the reason for whoever sent it.
@@ -48,12 +49,12 @@ pub struct Compiler {
 impl Default for Compiler {
     /// For whoever wants tables without a proxy.
     fn default() -> Self {
-        Self::new(Arc::new(Metrics::new()))
+        Self::new(Arc::new(Metrics::new()), Guard::open())
     }
 }
 
 impl Compiler {
-    pub(crate) fn new(metrics: Arc<Metrics>) -> Self {
+    pub(crate) fn new(metrics: Arc<Metrics>, guard: Guard) -> Self {
         Self {
             metrics,
             store: Store::default(),
@@ -61,7 +62,7 @@ impl Compiler {
             settings: Arc::default(),
             groups: HashMap::new(),
             hosts: VirtualHosts::default(),
-            clusters: Clusters::default(),
+            clusters: Clusters::new(guard),
             certificates: Certificates::default(),
             listener_configs: HashMap::new(),
             listeners: HashMap::new(),

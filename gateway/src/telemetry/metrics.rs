@@ -95,6 +95,8 @@ pub struct Metrics {
     pub apply_seconds: Histogram,
     /// Access log lines thrown away because the writer could not keep up.
     pub access_log_dropped: IntCounter,
+    /// Endpoints found that may not be connected to, by class.
+    pub refused_endpoints: IntCounterVec,
     /// 1 = listening, by listener.
     pub listeners: IntGaugeVec,
     /// Of following a controller.
@@ -155,6 +157,11 @@ impl Metrics {
             )
             .expect("names and helps are constants"),
             access_log_dropped: counter("sluice_access_log_dropped_total", "Access log lines that were thrown away."),
+            refused_endpoints: counters(
+                "sluice_endpoints_refused_total",
+                "Endpoints found that belong to the proxy or its node and get no requests, by class.",
+                "reason",
+            ),
             listeners: IntGaugeVec::new(
                 Opts::new("sluice_listener_up", "1 for a listener that is bound."),
                 &["listener"],
@@ -168,7 +175,7 @@ impl Metrics {
     }
 
     fn register(&self) {
-        let all: [Box<dyn prometheus::core::Collector>; 12] = [
+        let all: [Box<dyn prometheus::core::Collector>; 13] = [
             Box::new(self.requests.clone()),
             Box::new(self.durations.clone()),
             Box::new(self.panics.clone()),
@@ -180,6 +187,7 @@ impl Metrics {
             Box::new(self.table_generation.clone()),
             Box::new(self.apply_seconds.clone()),
             Box::new(self.access_log_dropped.clone()),
+            Box::new(self.refused_endpoints.clone()),
             Box::new(self.listeners.clone()),
         ];
         for collector in all.into_iter().chain(self.control.collectors()) {

@@ -3,32 +3,42 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::proxy::error::Failure;
 use crate::telemetry::metrics::{ClusterMetrics, Metrics};
 use crate::upstream::balance::Balancer;
 use crate::upstream::endpoint::{Address, Endpoint};
+use crate::upstream::guard::{Guard, Refused};
 
 /// Immutable; a change of the cluster or of its endpoints makes a new one that adopts the live state of the old.
 #[derive(Debug)]
 pub struct Cluster {
     config: Arc<ir::Cluster>,
     endpoints: Box<[Arc<Endpoint>]>,
+    /// Addresses that are not connected to, and why.
+    refused: Box<[(Address, Refused)]>,
     balancer: Balancer,
     pub(crate) metrics: Arc<ClusterMetrics>,
 }
 
 impl Cluster {
-    /// `addresses` with their weights, names already resolved.
+    /// `addresses` with their weights, names already resolved; those that `guard` refuses get no requests.
     pub(crate) fn build(
         config: Arc<ir::Cluster>,
         addresses: Vec<(Address, u32)>,
         previous: Option<&Self>,
+        guard: &Guard,
         metrics: &Arc<Metrics>,
     ) -> Self {
+        let mut refused = Vec::new();
         let live: HashMap<&Address, _> =
             previous.into_iter().flat_map(|old| old.endpoints.iter()).map(|it| (it.key(), it.live())).collect();
         let endpoints: Box<[_]> = addresses
             .into_iter()
             .filter_map(|(address, weight)| {
+                if let Err(reason) = guard.judge(&address) {
+                    refused.push((address, reason));
+                    return None;
+                }
                 let live = live.get(&address).map_or_else(Arc::default, |live| Arc::clone(live));
                 Endpoint::new(&config, address, weight, live).map(Arc::new)
             })
@@ -38,7 +48,7 @@ impl Cluster {
             Some(old) if old.config.service == config.service => Arc::clone(&old.metrics),
             Some(_) | None => metrics.of_service(&config.service),
         };
-        Self { config, endpoints, balancer, metrics }
+        Self { config, endpoints, refused: refused.into(), balancer, metrics }
     }
 
     #[must_use]
@@ -54,6 +64,16 @@ impl Cluster {
     #[must_use]
     pub fn endpoints(&self) -> &[Arc<Endpoint>] {
         &self.endpoints
+    }
+
+    /// Addresses that are not connected to, and why.
+    pub(crate) fn refused(&self) -> &[(Address, Refused)] {
+        &self.refused
+    }
+
+    /// Why there is no endpoint for a request.
+    pub(crate) fn unusable(&self) -> Failure {
+        if self.refused.is_empty() { Failure::NoHealthyUpstream } else { Failure::EndpointRefused }
     }
 
     /// An endpoint for a request, rather none of those in `avoid`; `None` where there is none at all.

@@ -1,5 +1,6 @@
 //! One address that serves a cluster.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -26,6 +27,15 @@ pub(crate) enum Address {
     Unix(String),
 }
 
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Socket(address) => address.fmt(f),
+            Self::Unix(path) => f.write_str(path),
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Live {
     active: AtomicU32,
@@ -42,10 +52,7 @@ impl Endpoint {
     /// As logs show it.
     #[must_use]
     pub fn address(&self) -> String {
-        match &self.address {
-            Address::Socket(address) => address.to_string(),
-            Address::Unix(path) => path.clone(),
-        }
+        self.address.to_string()
     }
 
     #[must_use]

@@ -11,7 +11,7 @@ use gateway::{Config, Gateway};
 use tempfile::TempDir;
 
 use super::mesh::Mesh;
-use crate::edge::{PORTS, find};
+use crate::edge::{PORTS, find, here};
 use crate::wait::until_within;
 
 /// Longer than a controller takes to come back on a busy machine.
@@ -108,6 +108,7 @@ async fn start_gateway() -> Gateway {
         ready: free,
         port_map: PORTS.iter().map(|port| (*port, 0)).collect(),
         hostname: "edge-test".to_owned(),
+        allow_endpoints: here(),
         ..Config::default()
     };
     gateway::start(config).await.expect("a gateway starts on free ports")

@@ -1,6 +1,7 @@
 mod access_log;
 mod drain;
 mod edits;
+mod endpoints;
 mod hot_swap;
 mod limits;
 mod listeners;
