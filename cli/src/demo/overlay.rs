@@ -122,7 +122,7 @@ mod tests {
 
     fn listener(port: u16) -> Resource {
         let name = format!("0.0.0.0_{port}").into();
-        Resource::Listener(Listener { name, bind: Bind::Port(port), plaintext: None, tls: Vec::new() })
+        Resource::Listener(Listener { name, bind: Bind::Port(port), created: 0, plaintext: None, tls: Vec::new() })
     }
 
     #[test]

@@ -45,7 +45,7 @@ fn fields(value: &impl serde::Serialize) -> Vec<String> {
 }
 
 fn listener(listener: &Listener) -> Vec<String> {
-    let Listener { name: _, bind, plaintext, tls } = listener;
+    let Listener { name: _, bind, created: _, plaintext, tls } = listener;
     let bind = match bind {
         Bind::Port(port) => format!("port {port}"),
         Bind::Address(address) => address.to_string(),

@@ -14,11 +14,20 @@ use crate::name::{ClusterName, Host, ListenerName, SecretName, TableName};
 pub struct Listener {
     pub name: ListenerName,
     pub bind: Bind,
+    /// Creation of the oldest Gateway that has a part in it, seconds since 1970. Where sockets run short, listeners of
+    /// older Gateways have theirs first; of one age the order is that of names.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub created: i64,
     /// What serves connections that are not TLS.
     pub plaintext: Option<Chain>,
     /// What serves TLS, by SNI: exact beats the longest wildcard, which beats a chain without condition. No two chains
     /// share a pattern.
     pub tls: Vec<TlsChain>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_zero(number: &i64) -> bool {
+    *number == 0
 }
 
 /// Where a listener binds.

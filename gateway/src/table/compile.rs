@@ -236,7 +236,7 @@ impl Compiler {
     }
 
     fn listener(&mut self, config: &ir::Listener) -> Listener {
-        let ir::Listener { name, bind, plaintext, tls } = config;
+        let ir::Listener { name, bind, created: _, plaintext, tls } = config;
         let mut chains = Hosts::default();
         for ir::TlsChain { sni, tls, chain } in tls {
             let compiled = Arc::new(TlsChain {

@@ -7,6 +7,7 @@ pub(crate) fn listener() -> Encoded {
     ir::codec::encode(&Resource::Listener(ir::Listener {
         name: "http".into(),
         bind: ir::Bind::Address("127.0.0.1:0".parse().unwrap()),
+        created: 0,
         plaintext: Some(Chain::Http { table: "table".into() }),
         tls: Vec::new(),
     }))
@@ -17,6 +18,7 @@ pub(crate) fn https_listener() -> Encoded {
     ir::codec::encode(&Resource::Listener(ir::Listener {
         name: "https".into(),
         bind: ir::Bind::Address("127.0.0.1:0".parse().unwrap()),
+        created: 0,
         plaintext: None,
         tls: vec![ir::TlsChain {
             sni: vec!["shop.test".into()],

@@ -25,7 +25,8 @@ pub(super) fn build(context: &Context<'_>, ports: Ports<'_>, reports: &mut Vec<R
         if plaintext.is_none() && chains.is_empty() {
             continue;
         }
-        made.listeners.push(Listener { name: listener_name(name), bind, plaintext, tls: chains });
+        let created = socket.candidates().map(|candidate| candidate.rank().created).min().unwrap_or(0);
+        made.listeners.push(Listener { name: listener_name(name), bind, created, plaintext, tls: chains });
     }
     made
 }

@@ -67,7 +67,11 @@ impl<'a> Ports<'a> {
     }
 }
 
-impl Socket<'_> {
+impl<'a> Socket<'a> {
+    pub(super) fn candidates(&self) -> impl Iterator<Item = &Candidate<'a>> {
+        self.plaintext.iter().chain(&self.tls)
+    }
+
     fn refuse_plaintext(&self, candidate: &Candidate<'_>) -> Option<Problem> {
         let first = self.plaintext.first()?;
         let both_http = first.protocol == ServerProtocol::Http && candidate.protocol == ServerProtocol::Http;

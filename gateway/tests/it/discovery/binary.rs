@@ -73,6 +73,7 @@ fn listener(port: u16) -> ir::Encoded {
     ir::codec::encode(&ir::Resource::Listener(ir::Listener {
         name: "http".into(),
         bind: ir::Bind::Port(port),
+        created: 0,
         plaintext: Some(ir::Chain::Http { table: "table".into() }),
         tls: Vec::new(),
     }))

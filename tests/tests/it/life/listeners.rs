@@ -103,6 +103,7 @@ async fn a_port_that_comes_back_at_once_is_bound_at_once() {
     let listener = ir::codec::encode(&ir::Resource::Listener(ir::Listener {
         name: format!("0.0.0.0_{port}").into(),
         bind: ir::Bind::Port(port),
+        created: 0,
         plaintext: Some(ir::Chain::Http { table: "none".into() }),
         tls: Vec::new(),
     }));
