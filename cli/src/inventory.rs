@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use controller::fleet::{Home, scope_of_pod};
+use controller::limits::ControllerLimits;
 use controller::source::{Content, FileChange, Paths};
 use crds::object::DEFAULT_NAMESPACE;
 use crds::yaml::{Outcome, Position, Spans};
@@ -78,6 +79,7 @@ impl Inventory {
             control_namespace: control_namespace.to_owned(),
             cluster: "Kubernetes".to_owned(),
             limits: TranslationLimits::default(),
+            bounds: ControllerLimits::default(),
         };
         Self { home: Some(home), ..Self::default() }
     }

@@ -146,8 +146,11 @@ pub fn pem(data: &[u8]) {
     let _ = certificate::certified_key(data, data);
 }
 
-/// Every target of this crate by name.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+/// A name, and what is done with bytes.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// Every target of this crate.
+pub const TARGETS: &[Target] = &[
     ("request_head", request_head),
     ("response_head", response_head),
     ("body", body),

@@ -9,8 +9,11 @@ mod peers;
 pub use objects::{format, yaml};
 pub use peers::{hostile_client, hostile_origin};
 
-/// Every target here by name.
-pub const TARGETS: &[(&str, fn(&[u8]))] =
+/// A name, and what is done with bytes.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// Every target here.
+pub const TARGETS: &[Target] =
     &[("yaml", yaml), ("format", format), ("hostile_client", hostile_client), ("hostile_origin", hostile_origin)];
 
 #[cfg(test)]

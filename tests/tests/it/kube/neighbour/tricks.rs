@@ -141,7 +141,7 @@ pub(super) fn tricks(gate: &str, admin: u16) -> Vec<Trick> {
             name: "names to resolve",
             objects: (0..40).fold(String::new(), |mut text, index| {
                 let endpoints: Vec<String> = (0..100).map(|name| format!("{{address: n{name}-{index}.evil.test}}")).collect();
-                let _ = write!(text, "{}---\n", service_entry(&format!("own{index}"), "DNS", &format!("[{}]", endpoints.join(", "))));
+                let _ = writeln!(text, "{}---", service_entry(&format!("own{index}"), "DNS", &format!("[{}]", endpoints.join(", "))));
                 text
             }) + &rules(gate, "  - route: [{destination: {host: own0.evil.test}}]"),
             refused: None,
