@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -150,5 +151,46 @@ impl Refusing {
         socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("loopback has free ports");
         let port = socket.local_addr().expect("a bound socket has an address").port();
         Self { _socket: socket, port }
+    }
+}
+
+/// An address that answers no connection attempt: it listens, and its queue is full.
+pub struct Unanswering {
+    _socket: TcpListener,
+    _queued: Vec<TcpStream>,
+    pub port: u16,
+}
+
+impl Unanswering {
+    /// # Panics
+    /// When loopback has no free port, or the system queues without end.
+    pub async fn start() -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("loopback has free ports");
+        let socket = socket.listen(0).expect("a bound socket can listen");
+        let address = socket.local_addr().expect("a bound socket has an address");
+        let mut queued = Vec::new();
+        // Attempts that hang show that the queue is full.
+        while let Ok(connected) = tokio::time::timeout(Duration::from_millis(100), TcpStream::connect(address)).await {
+            queued.push(connected.expect("a listening socket refuses nothing"));
+            assert!(queued.len() < 16, "the queue of a socket is bounded");
+        }
+        Self { _socket: socket, _queued: queued, port: address.port() }
+    }
+
+    /// Connection attempts that are under way, by the system's own table.
+    ///
+    /// # Panics
+    /// Where there is no such table.
+    #[must_use]
+    pub fn attempts(&self) -> usize {
+        let table = std::fs::read_to_string("/proc/net/tcp").expect("a table of connections");
+        let remote = format!(":{:04X}", self.port);
+        let of_remote = |line: &&str| {
+            let mut columns = line.split_whitespace().skip(2);
+            // Remote address, and the state SYN_SENT.
+            columns.next().is_some_and(|address| address.ends_with(&remote)) && columns.next() == Some("02")
+        };
+        table.lines().filter(of_remote).count()
     }
 }

@@ -152,6 +152,36 @@ async fn requests_that_h2_forbids_reach_no_upstream() {
 }
 
 #[tokio::test]
+async fn a_fragment_is_refused_and_not_cut_off() {
+    let (alpha, edge) = start().await;
+    let address = edge.port(8080).await;
+    for (path, status) in [("/public#/../admin", "400"), ("/?a#", "400"), ("/public", "200")] {
+        let mut block = Vec::new();
+        for (name, value) in [(":method", "GET"), (":scheme", "http"), (":path", path), (":authority", "shop.test")] {
+            block.extend(field(name, value));
+        }
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+        bytes.extend(frame(4, 0, 0, &[]));
+        bytes.extend(frame(1, 5, 1, &block));
+        stream.write_all(&bytes).await.unwrap();
+        let told = loop {
+            let mut head = [0; 9];
+            stream.read_exact(&mut head).await.unwrap();
+            let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
+            stream.read_exact(&mut payload).await.unwrap();
+            if head[3] == 1 {
+                break payload;
+            }
+        };
+        // 200 and 400 are in the static table.
+        let expected = if status == "200" { 0x88 } else { 0x8c };
+        assert_eq!(told[0], expected, "{path}");
+    }
+    assert_eq!(alpha.hits(), 1);
+}
+
+#[tokio::test]
 async fn the_preface_alone_makes_it_h2() {
     let (_alpha, edge) = start().await;
     let address = edge.port(8080).await;

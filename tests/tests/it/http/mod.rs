@@ -8,6 +8,8 @@ mod h1;
 mod h2;
 mod h2_upstream;
 mod headers;
+mod hostile_clients;
+mod hostile_origins;
 mod hosts;
 mod ingress;
 mod malformed;
