@@ -1,10 +1,12 @@
 //! HTTP/2 by way of the `h2` crate. Its and `http`'s header types end in this folder.
 
 pub(crate) mod client;
+mod hpack;
 pub(crate) mod rewind;
 mod sender;
 pub(crate) mod server;
 mod streams;
+mod watch;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 

@@ -18,6 +18,7 @@ use crate::proxy::http1::parse::{Framing, Refusal, may_have_body};
 use crate::proxy::http2::rewind::Rewind;
 use crate::proxy::http2::sender::Sender;
 use crate::proxy::http2::streams::{Head, Streams};
+use crate::proxy::http2::watch::{Fragments, Watch};
 use crate::proxy::http2::{fields_to_map, framing_of, trailers_of};
 use crate::proxy::stream::{Downstream, Gone, Piece};
 use crate::proxy::trailers::TooMany;
@@ -46,7 +47,8 @@ where
         .max_pending_accept_reset_streams(MAX_RESETS)
         .max_local_error_reset_streams(Some(MAX_RESETS))
         .max_send_buffer_size(MAX_SEND_BUFFER);
-    let handshake = builder.handshake(Rewind::new(io, first));
+    let fragments = Arc::new(Fragments::default());
+    let handshake = builder.handshake(Watch::new(Rewind::new(io, first), Arc::clone(&fragments)));
     let Ok(Ok(mut server)) = timeout(limits.head_timeout, handshake).await else { return };
 
     let mut closing = std::pin::pin!(connection.stop.closing.clone().cancelled_owned());
@@ -91,10 +93,11 @@ where
                     continue;
                 };
                 idle.as_mut().reset(tokio::time::Instant::now() + idle_timeout);
+                let has_fragment = fragments.take(respond.stream_id().as_u32());
                 let connection = Arc::clone(&connection);
                 let tasks = connection.worker.shared.tasks.clone();
                 // Cut off with its connection: a stream whose connection is gone sees its client gone.
-                tasks.spawn(serve_stream(connection, Arc::clone(&streams), head, request, respond));
+                tasks.spawn(serve_stream(connection, Arc::clone(&streams), head, request, respond, has_fragment));
             }
             None if streams.is_over() => {}
             // The connection is at its end, by either side's will.
@@ -126,10 +129,11 @@ async fn serve_stream(
     head: Head,
     request: Request<RecvStream>,
     mut respond: SendResponse<Bytes>,
+    has_fragment: bool,
 ) {
     // A client that has taken its request back already causes no work.
     let is_gone = poll_fn(|cx| Poll::Ready(respond.poll_reset(cx).is_ready())).await;
-    let completed = !is_gone && stream(&connection, Arc::clone(&streams), request, respond).await;
+    let completed = !is_gone && stream(&connection, Arc::clone(&streams), request, respond, has_fragment).await;
     drop(head);
     streams.ended(completed, Instant::now());
 }
@@ -140,6 +144,7 @@ async fn stream(
     streams: Arc<Streams>,
     request: Request<RecvStream>,
     respond: SendResponse<Bytes>,
+    has_fragment: bool,
 ) -> bool {
     let (parts, body) = request.into_parts();
     let framing = framing_of(&parts.headers, body.is_end_stream());
@@ -162,7 +167,11 @@ async fn stream(
     // One copy of the fields is enough to hold.
     drop(parts);
     match (head, framing) {
-        (Some(head), Ok(framing)) => {
+        (Some(mut head), Ok(framing)) => {
+            if has_fragment {
+                // The library has cut it off; with it the path is refused where all such paths are.
+                head.set_target(&[head.target(), b"#"].concat());
+            }
             stream.to_head = head.is_head();
             // HTTP/2 switches no protocols, so nothing is left to do for the connection.
             let _ = handle(connection, head, framing, &mut stream).await;
