@@ -193,6 +193,12 @@ impl Sender {
                 Poll::Ready(result) => result?,
                 Poll::Pending => return Ok(false),
             }
+            if !down.has_room() {
+                match up.poll_flush(cx) {
+                    Poll::Ready(_) => down.settled(),
+                    Poll::Pending => return Ok(false),
+                }
+            }
             match down.poll_body(cx) {
                 Poll::Ready(Ok(Piece::Data(data))) => {
                     up.send_data(data);
@@ -218,7 +224,9 @@ impl Sender {
             }
         }
         // An upstream may answer and close without reading everything: its answer counts, its loss shows there.
-        let _ = up.poll_flush(cx);
+        if up.poll_flush(cx).is_ready() {
+            down.settled();
+        }
         Ok(!self.finished)
     }
 }

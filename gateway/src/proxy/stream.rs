@@ -52,6 +52,14 @@ pub(crate) trait Downstream: Send {
     /// Ready when everything sent so far is on its way.
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Gone>>;
 
+    /// Whether more of the request's body may be read while what was read waits for the upstream to take it.
+    fn has_room(&self) -> bool {
+        true
+    }
+
+    /// The upstream has taken what was read of the request's body.
+    fn settled(&mut self) {}
+
     /// Whether that many bytes of the request's body may be kept until the request is done; true counts them.
     fn may_keep(&mut self, _bytes: usize) -> bool {
         true

@@ -28,7 +28,7 @@ use crate::proxy::{handle, refuse};
 const STREAM_WINDOW: u32 = 64 * 1024;
 const CONNECTION_WINDOW: u32 = 1 << 20;
 const MAX_RESETS: usize = 100;
-const MAX_SEND_BUFFER: usize = 64 * 1024;
+const MAX_SEND_BUFFER: usize = 32 * 1024;
 /// How long a client has to read why its connection ends.
 const GOODBYE: Duration = Duration::from_secs(1);
 
@@ -133,19 +133,37 @@ async fn serve_stream(
 ) {
     // A client that has taken its request back already causes no work.
     let is_gone = poll_fn(|cx| Poll::Ready(respond.poll_reset(cx).is_ready())).await;
-    let completed = !is_gone && stream(&connection, Arc::clone(&streams), request, respond, has_fragment).await;
+    let end = if is_gone {
+        StreamEnd::Lost
+    } else {
+        stream(&connection, Arc::clone(&streams), request, respond, has_fragment).await
+    };
     drop(head);
-    streams.ended(completed, Instant::now());
+    match end {
+        StreamEnd::Completed => streams.ended(true, Instant::now()),
+        StreamEnd::Lost => streams.ended(false, Instant::now()),
+        StreamEnd::Cut => {}
+    }
 }
 
-/// True: the response went out as a whole.
+/// How a stream ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum StreamEnd {
+    /// The response went out as a whole.
+    Completed,
+    /// By the client's doing: it was reset, refused or malformed.
+    Lost,
+    /// By the upstream's doing, or ours.
+    Cut,
+}
+
 async fn stream(
     connection: &Arc<Connection>,
     streams: Arc<Streams>,
     request: Request<RecvStream>,
     respond: SendResponse<Bytes>,
     has_fragment: bool,
-) -> bool {
+) -> StreamEnd {
     let (parts, body) = request.into_parts();
     let framing = framing_of(&parts.headers, body.is_end_stream());
     let mut stream = Stream {
@@ -155,13 +173,15 @@ async fn stream(
         chunk: Bytes::new(),
         to_head: false,
         answered: false,
+        lost: false,
         streams,
         kept: 0,
+        unsettled: 0,
     };
     if parts.headers.len() > connection.limits().max_header_fields {
         drop(parts);
         refuse(connection, Refusal::TooLarge, &mut stream).await;
-        return false;
+        return StreamEnd::Lost;
     }
     let head = head_of(&parts);
     // One copy of the fields is enough to hold.
@@ -175,11 +195,17 @@ async fn stream(
             stream.to_head = head.is_head();
             // HTTP/2 switches no protocols, so nothing is left to do for the connection.
             let _ = handle(connection, head, framing, &mut stream).await;
-            stream.answered && stream.sender.stream().is_none()
+            if stream.answered && stream.sender.stream().is_none() {
+                StreamEnd::Completed
+            } else if stream.lost {
+                StreamEnd::Lost
+            } else {
+                StreamEnd::Cut
+            }
         }
         _ => {
             stream.respond.send_reset(Reason::PROTOCOL_ERROR);
-            false
+            StreamEnd::Lost
         }
     }
 }
@@ -227,14 +253,25 @@ struct Stream {
     to_head: bool,
     /// The final head was sent.
     answered: bool,
+    /// The client took the request back or broke the protocol.
+    lost: bool,
     streams: Arc<Streams>,
     /// Bytes of the request's body that are kept for retries.
     kept: usize,
+    /// Bytes of the request's body that the upstream's connection has not taken yet.
+    unsettled: usize,
+}
+
+impl Stream {
+    fn gone(&mut self, gone: Gone) -> Gone {
+        self.lost = true;
+        gone
+    }
 }
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        self.streams.release(self.kept);
+        self.streams.release(self.kept + self.unsettled);
     }
 }
 
@@ -259,25 +296,29 @@ impl Downstream for Stream {
         }
         match ready!(self.body.poll_data(cx)) {
             Some(Ok(data)) => {
+                self.streams.hold(data.len());
+                self.unsettled += data.len();
                 self.chunk = data;
                 Poll::Ready(Ok(Piece::Data(&self.chunk)))
             }
-            Some(Err(_)) => Poll::Ready(Err(Gone::Closed)),
+            Some(Err(_)) => Poll::Ready(Err(self.gone(Gone::Closed))),
             None => match ready!(self.body.poll_trailers(cx)) {
                 Ok(trailers) => match trailers_of(trailers) {
                     Ok(trailers) => Poll::Ready(Ok(Piece::End(trailers))),
-                    Err(TooMany) => Poll::Ready(Err(Gone::Malformed)),
+                    Err(TooMany) => Poll::Ready(Err(self.gone(Gone::Malformed))),
                 },
-                Err(_) => Poll::Ready(Err(Gone::Closed)),
+                Err(_) => Poll::Ready(Err(self.gone(Gone::Closed))),
             },
         }
     }
 
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match self.sender.stream() {
-            Some(send) => send.poll_reset(cx).map(|_| ()),
-            None => self.respond.poll_reset(cx).map(|_| ()),
-        }
+        let reset = match self.sender.stream() {
+            Some(send) => send.poll_reset(cx),
+            None => self.respond.poll_reset(cx),
+        };
+        self.lost |= reset.is_ready();
+        reset.map(|_| ())
     }
 
     fn send_interim(&mut self, head: &ResponseHead) {
@@ -295,14 +336,14 @@ impl Downstream for Stream {
     fn send_head(&mut self, head: &ResponseHead, framing: Framing) -> Result<(), Gone> {
         let response = response(head).ok_or(Gone::Closed)?;
         let last = framing == Framing::None || !may_have_body(head.status, self.to_head);
-        let send = self.respond.send_response(response, last).map_err(|_| Gone::Closed)?;
+        let send = self.respond.send_response(response, last).map_err(|_| self.gone(Gone::Closed))?;
         self.sender.open((!last).then_some(send));
         self.answered = true;
         Ok(())
     }
 
     fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Gone>> {
-        self.sender.poll_room(cx).map_err(|_| Gone::Closed)
+        self.sender.poll_room(cx).map_err(|_| self.gone(Gone::Closed))
     }
 
     fn send_data(&mut self, data: &[u8]) {
@@ -317,10 +358,18 @@ impl Downstream for Stream {
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Gone>> {
-        self.sender.poll_send(cx).map_err(|_| Gone::Closed)
+        self.sender.poll_send(cx).map_err(|_| self.gone(Gone::Closed))
     }
 
     fn close_after(&mut self) {}
+
+    fn has_room(&self) -> bool {
+        self.unsettled == 0 || self.streams.has_room()
+    }
+
+    fn settled(&mut self) {
+        self.streams.release(std::mem::take(&mut self.unsettled));
+    }
 
     fn may_keep(&mut self, bytes: usize) -> bool {
         let may = self.streams.has_room();

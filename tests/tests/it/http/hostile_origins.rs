@@ -101,7 +101,10 @@ async fn bodies_of_responses_that_have_none_reach_no_client() {
             assert!(!reply.text().contains("POISON"), "{path}");
         }
     }
-    // To HEAD the library of the upstream sends none; what says that there would be one passes.
+    let mut client = H1::connect(address).await.unwrap();
+    let to_head = client.request("HEAD", "a.test", &format!("/200/{length}/1"), &[], None).await;
+    assert_eq!(to_head.unwrap().status, 502);
+    // What says that there would be one passes.
     let mut client = H1::connect(address).await.unwrap();
     for (method, path, status, declared) in [
         ("HEAD", format!("/200/{length}/0"), 200, Some("66")),
@@ -116,7 +119,7 @@ async fn bodies_of_responses_that_have_none_reach_no_client() {
         let second = client.get("fixed.test", "/").await.unwrap();
         assert_eq!((second.status, second.text().as_str()), (299, "fixed"), "{path}");
     }
-    assert_eq!(origin.calls(), 13);
+    assert_eq!(origin.calls(), 14);
 }
 
 #[tokio::test]
@@ -136,6 +139,23 @@ async fn heads_of_http2_origins_are_bounded() {
     ] {
         let reply = final_reply(&mut client, "GET", path).await.unwrap();
         assert_eq!(reply.status, status, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn bodies_of_another_length_than_declared_are_seen_to_be_cut() {
+    let (_origin, edge) = start().await;
+    let address = edge.port(8080).await;
+    for declared in [POISON.len() - 1, POISON.len() + 1] {
+        let path = format!("/200/{declared}/1");
+        let mut client = H1::connect(address).await.unwrap();
+        match client.get("a.test", &path).await {
+            Ok(reply) => assert_eq!(reply.status, 502, "{declared}"),
+            Err(error) => assert!(error.to_string().starts_with("closed after"), "{declared}: {error}"),
+        }
+        let mut h2 = H2::connect(address).await.unwrap();
+        let outcome = h2.get("a.test", &path).await;
+        assert!(!matches!(&outcome, Ok(reply) if reply.status == 200), "{declared}: {outcome:?}");
     }
 }
 
