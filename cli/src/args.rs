@@ -104,6 +104,16 @@ pub(crate) struct RunArgs {
     )]
     pub(crate) allow_endpoints: Vec<AllowedEndpoints>,
 
+    /// Directories, beside those of PATH, below which certificate files lie that objects name
+    #[arg(
+        long = "certificate-dir",
+        value_name = "DIR",
+        value_delimiter = ',',
+        default_value = "/etc/istio,/etc/certs",
+        env = "SLUICE_CERTIFICATE_DIRS"
+    )]
+    pub(crate) certificate_dirs: Vec<PathBuf>,
+
     /// Port of the admin interface, on the loopback address; 0 = any free port
     #[arg(long, value_name = "PORT", default_value_t = 15000, env = "SLUICE_ADMIN_PORT")]
     pub(crate) admin_port: u16,

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,12 +23,16 @@ use crate::table::compile::{Compiler, Rejected};
 use crate::telemetry::access_log::{Lines, Writer};
 use crate::telemetry::logging::LogLevel;
 use crate::telemetry::metrics::Metrics;
+use crate::tls::files::{Files, Found, Rules};
 use crate::upstream::resolve::Resolver;
 use crate::upstream::{AllowedEndpoints, Guard};
 use crate::worker::{Handle, Shared};
 
-/// How often certificate files are looked at.
-const FILES_INTERVAL: Duration = Duration::from_secs(2);
+/// How long a change waits for certificate files that it names; later ones come in force by themselves.
+const FILES_PATIENCE: Duration = Duration::from_millis(250);
+
+/// Contents of certificate files that may wait to be put in force.
+const FILES_WAITING: usize = 64;
 
 /// How often a listener that could not be bound is tried again.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
@@ -48,6 +53,8 @@ pub struct Config {
     /// Endpoints on loopback, link-local and the like that may be connected to all the same; none by default. The
     /// gateway's own ports never are.
     pub allow_endpoints: Vec<AllowedEndpoints>,
+    /// Certificate files that objects name lie below one of these.
+    pub certificate_directories: Vec<PathBuf>,
     /// Added to the number of a port that may not be bound; `None` = such a port is an error.
     pub move_privileged_ports: Option<u16>,
     /// Ports to bind instead of those asked for; 0 = any free one.
@@ -77,6 +84,7 @@ impl Default for Config {
             metrics: everywhere(15020),
             ready: everywhere(15021),
             allow_endpoints: Vec::new(),
+            certificate_directories: Vec::new(),
             move_privileged_ports: None,
             port_map: BTreeMap::new(),
             drain_delay: Duration::ZERO,
@@ -108,6 +116,8 @@ pub enum StartError {
 pub struct Applied {
     /// Resources that were refused, with reasons; their versions before stay in force.
     pub rejected: Vec<Rejected>,
+    /// Resources in force of which a part cannot be used, with reasons.
+    pub flawed: Vec<Rejected>,
     pub listeners: Vec<ListenerEvent>,
     /// From the call to the table in force with all its listeners bound.
     pub took: Duration,
@@ -161,6 +171,7 @@ pub async fn start(config: Config) -> Result<Gateway, StartError> {
         metrics: metrics_address,
         ready: ready_address,
         allow_endpoints,
+        certificate_directories,
         move_privileged_ports,
         port_map,
         drain_delay,
@@ -216,7 +227,14 @@ pub async fn start(config: Config) -> Result<Gateway, StartError> {
         .name("access-log".to_owned())
         .spawn(move || writer.run(&writer_stopped))
         .map_err(StartError::Thread)?;
-    let control = Control { compiler: Compiler::new(metrics, guard), shared, listeners, workers, ready };
+    let (found, found_files) = mpsc::channel(FILES_WAITING);
+    let rules = Rules {
+        directories: certificate_directories,
+        most_bytes: shared.limits.certificate_file_bytes,
+        most_files: shared.limits.certificate_files,
+    };
+    let files = Files::start(rules, found).map_err(StartError::Thread)?;
+    let control = Control { files, found_files, compiler: Compiler::new(metrics, guard), shared, listeners, workers, ready };
     tokio::spawn(async move {
         control.run(received).await;
         // The last lines are written before anybody is told that all is over.
@@ -322,6 +340,8 @@ impl Gateway {
 /// The one task that compiles tables and binds sockets.
 struct Control {
     compiler: Compiler,
+    files: Files,
+    found_files: mpsc::Receiver<Found>,
     shared: Arc<Shared>,
     listeners: Listeners,
     workers: Vec<Handle>,
@@ -332,8 +352,6 @@ impl Control {
     async fn run(mut self, mut commands: mpsc::UnboundedReceiver<Command>) {
         let (resolved, mut resolutions) = mpsc::unbounded_channel();
         let mut resolver = Resolver::new(resolved);
-        let mut files = tokio::time::interval(FILES_INTERVAL);
-        files.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut retry = tokio::time::interval(RETRY_INTERVAL);
         retry.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let over = self.shared.closing.clone();
@@ -341,7 +359,7 @@ impl Control {
             tokio::select! {
                 command = commands.recv() => match command {
                     Some(Command::Apply(delta, since, done)) => {
-                        let applied = self.apply(&delta, since);
+                        let applied = self.apply(&delta, since).await;
                         resolver.follow(&self.compiler.names());
                         // Whoever asked may have gone away meanwhile.
                         let _ = done.send(applied);
@@ -363,8 +381,8 @@ impl Control {
                         self.publish(table);
                     }
                 }
-                _ = files.tick() => {
-                    if let Some(table) = self.compiler.reread_files() {
+                Some(found) = self.found_files.recv() => {
+                    if let Some(table) = self.compiler.found(found) {
                         info!("certificate files changed");
                         self.publish(table);
                     }
@@ -387,9 +405,14 @@ impl Control {
         }
     }
 
-    fn apply(&mut self, delta: &Delta, since: Option<Instant>) -> Applied {
+    async fn apply(&mut self, delta: &Delta, since: Option<Instant>) -> Applied {
         let since = since.unwrap_or_else(Instant::now);
+        self.read_files(delta).await;
         let compiled = self.compiler.apply(delta);
+        self.files.follow(self.compiler.files());
+        for (key, reason) in &compiled.flawed {
+            warn!(resource = %key, reason, "a part of a resource cannot be used");
+        }
         for (key, reason) in &compiled.rejected {
             warn!(resource = %key, reason, "resource refused; its version before stays in force");
             self.shared.metrics.rejected_resources.with_label_values(&[&key.kind.to_string()]).inc();
@@ -399,7 +422,25 @@ impl Control {
         self.judge_readiness();
         let took = since.elapsed();
         self.shared.metrics.apply_seconds.observe(took.as_secs_f64());
-        Applied { rejected: compiled.rejected, listeners, took, routes }
+        Applied { rejected: compiled.rejected, flawed: compiled.flawed, listeners, took, routes }
+    }
+
+    /// Waits a little for certificate files that are named for the first time, so that they come in force with the
+    /// change that names them.
+    async fn read_files(&mut self, delta: &Delta) {
+        let mut new = self.compiler.new_files(delta);
+        if new.is_empty() {
+            return;
+        }
+        self.files.follow(self.compiler.files().union(&new).cloned().collect());
+        let deadline = tokio::time::Instant::now() + FILES_PATIENCE;
+        while !new.is_empty() {
+            let Ok(Some(found)) = tokio::time::timeout_at(deadline, self.found_files.recv()).await else { return };
+            new.remove(&found.source);
+            if let Some(table) = self.compiler.found(found) {
+                self.publish(table);
+            }
+        }
     }
 
     /// Ready once the first table is in force and its listeners are bound, as far as they can be; nothing but a drain

@@ -93,6 +93,16 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "CLASS|CIDR", value_delimiter = ',', env = "SLUICE_ALLOW_ENDPOINTS")]
     allow_endpoints: Vec<AllowedEndpoints>,
 
+    /// Directories below which certificate files lie that objects name (`serverCertificate`, `privateKey`)
+    #[arg(
+        long = "certificate-dir",
+        value_name = "DIR",
+        value_delimiter = ',',
+        default_value = "/etc/istio,/etc/certs",
+        env = "SLUICE_CERTIFICATE_DIRS"
+    )]
+    certificate_dirs: Vec<PathBuf>,
+
     /// Threads that carry traffic; one per core unless said otherwise
     #[arg(long, value_name = "N", env = "SLUICE_THREADS", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
@@ -155,6 +165,7 @@ impl RunArgs {
             metrics: Some(self.metrics_address),
             ready: Some(self.ready_address),
             allow_endpoints: self.allow_endpoints.clone(),
+            certificate_directories: self.certificate_dirs.clone(),
             drain_delay: self.drain_delay,
             drain_timeout: self.drain_duration,
             hostname: if self.pod_name.is_empty() { hostname() } else { self.pod_name.clone() },

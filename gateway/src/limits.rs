@@ -13,5 +13,21 @@ limits::limits! {
         h2_resets_per_window: u32 [Count, 1 ..= 1_000_000] = 100 => "GOAWAY (ENHANCE_YOUR_CALM), close",
         /// Connections that are being opened to one endpoint, by all threads together.
         pending_connects_per_endpoint: u32 [Count, 1 ..= 1_000_000] = 1_024 => "503 (UO) at once",
+        /// Connections of one client address; load balancers that hide their clients count as one address.
+        connections_per_address: usize [Count, 1 ..= 10_000_000] = 5_000 => "the idlest one of that address is closed; where none is idle, the new one",
+        /// Connections that have not completed a handshake or begun a request, in all; a fifth of them of one address.
+        unfinished_connections: usize [Count, 1 ..= 10_000_000] = 1_000 => "the oldest of them is closed",
+        /// From accept to the first byte of a client without TLS.
+        first_byte: std::time::Duration [Time, 1 ..= 3_600_000] = 10_000 => "the connection is closed",
+        /// Time in which an HTTP/2 client may close a connection that it was told to leave.
+        close_grace: std::time::Duration [Time, 1 ..= 3_600_000] = 5_000 => "the connection is closed",
+        /// Time for which a client may take nothing of an HTTP response.
+        write_stall: std::time::Duration [Time, 1 ..= 86_400_000] = 300_000 => "the connection is closed",
+        /// Bytes until a TLS client's first message is complete.
+        client_hello_bytes: usize [Bytes, 1_024 ..= 65_536] = 16_384 => "the connection is closed",
+        /// Bytes of a certificate file, or of a key file, that an object names.
+        certificate_file_bytes: usize [Bytes, 1_024 ..= 16_777_216] = 1_048_576 => "the certificate is not used and the refusal is told",
+        /// Certificate files with their keys that objects name, in all.
+        certificate_files: usize [Count, 1 ..= 100_000] = 1_000 => "those that came last are not used and the refusal is told",
     }
 }

@@ -149,6 +149,11 @@ impl Edge {
             ready: free,
             port_map: PORTS.iter().map(|port| (*port, 0)).collect(),
             hostname: "edge-test".to_owned(),
+            certificate_directories: if config.certificate_directories.is_empty() {
+                vec![std::env::temp_dir()]
+            } else {
+                config.certificate_directories
+            },
             allow_endpoints: if config.allow_endpoints.is_empty() { here() } else { config.allow_endpoints },
             ..config
         };
@@ -171,7 +176,8 @@ impl Edge {
                     };
                     let applied = proxy.apply(delta).await;
                     // A controller that has gone does not care.
-                    let _ = push.done.send(Applied { rejected: applied.rejected });
+                    let rejected = applied.rejected.into_iter().chain(applied.flawed).collect();
+                    let _ = push.done.send(Applied { rejected });
                 }
             }),
         ];

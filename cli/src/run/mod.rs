@@ -7,6 +7,7 @@ mod ports;
 mod stop;
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -93,11 +94,21 @@ fn gateway_config(args: &RunArgs, own: &OwnPorts) -> anyhow::Result<gateway::Con
         metrics: own.metrics,
         ready: own.ready,
         allow_endpoints: args.allow_endpoints.clone(),
+        certificate_directories: certificate_directories(args),
         move_privileged_ports: Some(MOVE_BY),
         hostname: hostname(),
         environment: args::environment(),
         ..gateway::Config::default()
     })
+}
+
+/// Where certificate files may lie: beside the configuration, and where Istio's users mount them.
+fn certificate_directories(args: &RunArgs) -> Vec<PathBuf> {
+    let own = args.paths.iter().filter_map(|path| {
+        let path = std::path::absolute(path).ok()?;
+        if path.is_dir() { Some(path) } else { path.parent().map(Path::to_owned) }
+    });
+    own.chain(args.certificate_dirs.iter().cloned()).collect()
 }
 
 fn hostname() -> String {
@@ -162,7 +173,8 @@ impl Session<'_> {
         };
         let applied = self.gateway.apply(delta.clone()).await;
         // A controller that is gone has no use for the answer.
-        let _ = done.send(Applied { rejected: applied.rejected });
+        let rejected = applied.rejected.into_iter().chain(applied.flawed).collect();
+        let _ = done.send(Applied { rejected });
         self.listeners.extend(applied.listeners);
         self.told.extend(self.effects.observe(&delta));
         Ok(())

@@ -252,6 +252,11 @@ impl Client {
             let version = versions.get(key).map(|version| &**version).unwrap_or_default();
             rejected.push(convert::rejected(key, version, &reason_of(reason)));
         }
+        // In force and kept on disk all the same; only the controller is to tell of it.
+        for (key, reason) in applied.flawed.iter().filter(|(key, _)| !refused.contains_key(key)) {
+            let version = versions.get(key).map(|version| &**version).unwrap_or_default();
+            rejected.push(convert::rejected(key, version, &reason_of(reason)));
+        }
         rejected.sort_by(|a, b| {
             let name = |it: &Rejected| it.key.as_ref().map(|key| (key.kind.clone(), key.name.clone()));
             name(a).cmp(&name(b))

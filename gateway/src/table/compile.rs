@@ -15,6 +15,7 @@ use crate::table::listeners::{Chain, Listener, TlsChain};
 use crate::table::virtual_hosts::VirtualHosts;
 use crate::table::{Table, TableId};
 use crate::telemetry::metrics::Metrics;
+use crate::tls::files::Found;
 use crate::tls::server::Certificates;
 use crate::upstream::Guard;
 use crate::upstream::resolve::Resolved;
@@ -27,6 +28,8 @@ pub type Rejected = (Key, String);
 pub struct Compiled {
     pub table: Arc<Table>,
     pub rejected: Vec<Rejected>,
+    /// Resources in force of which a part cannot be used.
+    pub flawed: Vec<Rejected>,
 }
 
 /// Everything the proxy was told, and the table made of it.
@@ -94,7 +97,8 @@ impl Compiler {
         }
         self.rebuild_listeners(&listeners);
         self.regexes.shrink();
-        Compiled { table: self.build(), rejected }
+        let flawed = listeners.iter().filter_map(|name| self.listener_flaw(name)).collect();
+        Compiled { table: self.build(), rejected, flawed }
     }
 
     /// Takes a name's addresses; `None` if nobody uses it.
@@ -102,15 +106,49 @@ impl Compiler {
         self.clusters.set_resolved(resolved, &self.metrics).then(|| self.build())
     }
 
-    /// Reads certificate files again; `None` if none changed.
-    pub(crate) fn reread_files(&mut self) -> Option<Arc<Table>> {
-        let changed = self.certificates.reread_files();
-        if changed.is_empty() {
+    /// Takes what stands in certificate files; `None` if that changes nothing.
+    pub(crate) fn found(&mut self, found: Found) -> Option<Arc<Table>> {
+        let source = found.source.clone();
+        if !self.certificates.set_files(found) {
             return None;
         }
-        let users = self.users_of(|source| changed.contains(source));
+        let users = self.users_of(|used| *used == source);
+        if users.is_empty() {
+            return None;
+        }
         self.rebuild_listeners(&users);
         Some(self.build())
+    }
+
+    /// Certificate files that listeners name.
+    pub(crate) fn files(&self) -> HashSet<ir::CertificateSource> {
+        self.listener_configs.values().flat_map(files_of).cloned().collect()
+    }
+
+    /// Certificate files that a change names and of which nothing is known.
+    pub(crate) fn new_files(&self, delta: &Delta) -> HashSet<ir::CertificateSource> {
+        let listeners = delta.changed.iter().filter(|it| it.key.kind == Kind::Listener && !self.store.has(it));
+        let listeners = listeners.filter_map(|encoded| match ir::codec::decode(encoded) {
+            Ok(Resource::Listener(listener)) => Some(listener),
+            // What cannot be read is refused later.
+            _ => None,
+        });
+        let mut new = HashSet::new();
+        for listener in listeners {
+            new.extend(files_of(&listener).filter(|source| !self.certificates.knows(source)).cloned());
+        }
+        new
+    }
+
+    /// Why a listener serves less than it says.
+    fn listener_flaw(&self, name: &ir::ListenerName) -> Option<Rejected> {
+        let listener = self.listener_configs.get(name)?;
+        let why = listener.tls.iter().find_map(|chain| {
+            let problem = chain.tls.certificates.iter().find_map(|source| self.certificates.problem(source))?;
+            let host = chain.sni.first().map_or("*", |host| host.as_str());
+            Some(format!("the server for {host} has a certificate that cannot be used: {problem}"))
+        })?;
+        Some((Key { kind: Kind::Listener, name: name.as_str().into() }, why))
     }
 
     /// Every name that endpoints have.
@@ -280,6 +318,12 @@ impl Compiler {
         });
         Arc::clone(&self.table)
     }
+}
+
+/// The certificate files that a listener names.
+fn files_of(listener: &ir::Listener) -> impl Iterator<Item = &ir::CertificateSource> {
+    let sources = listener.tls.iter().flat_map(|chain| &chain.tls.certificates);
+    sources.filter(|source| matches!(source, ir::CertificateSource::Files { .. }))
 }
 
 /// The index by which connections of a chain find their routes.

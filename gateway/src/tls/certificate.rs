@@ -8,6 +8,8 @@ use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
+use crate::tls::files::FileError;
+
 /// Why PEM text is not a server certificate.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CertificateError {
@@ -19,12 +21,8 @@ pub(crate) enum CertificateError {
     Key(#[source] rustls_pki_types::pem::Error),
     #[error("certificate and key cannot be used together")]
     Pair(#[source] rustls::Error),
-    #[error("reading {path}")]
-    Read {
-        path: String,
-        #[source]
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
 }
 
 /// Reads a chain and its key, and makes sure that they belong together.

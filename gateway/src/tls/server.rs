@@ -2,16 +2,17 @@
 //! can be resumed.
 
 use std::collections::{HashMap, HashSet};
-use std::path::Path;
 use std::sync::Arc;
 
 use rustls::ServerConfig;
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::CertificateDer;
+use sha2::{Digest as _, Sha256};
 use tracing::{debug, warn};
 
 use crate::table::compile::chain;
 use crate::tls::certificate::{ByKeyType, CertificateError, certified_key};
+use crate::tls::files::{Content, Found};
 use crate::tls::suites;
 
 /// What is offered, best first.
@@ -46,7 +47,9 @@ struct Known {
     load: u64,
     key: Option<Arc<CertifiedKey>>,
     /// Of files: what was read.
-    content: Option<(Vec<u8>, Vec<u8>)>,
+    digest: Option<[u8; 32]>,
+    /// Of files: why they cannot be used.
+    problem: Option<String>,
 }
 
 /// Everything a configuration depends on.
@@ -61,7 +64,7 @@ impl Certificates {
     /// Takes a secret; one that cannot be used leaves the one before in force.
     pub(crate) fn set_secret(&mut self, secret: &ir::Secret) -> Result<(), CertificateError> {
         let key = certified_key(secret.certificate_chain.as_bytes(), secret.private_key.pem().as_bytes())?;
-        self.put(ir::CertificateSource::Secret(secret.name.clone()), Some(key), None);
+        self.put(ir::CertificateSource::Secret(secret.name.clone()), Some(key), None, None);
         Ok(())
     }
 
@@ -73,10 +76,11 @@ impl Certificates {
         &mut self,
         source: ir::CertificateSource,
         key: Option<Arc<CertifiedKey>>,
-        content: Option<(Vec<u8>, Vec<u8>)>,
+        digest: Option<[u8; 32]>,
+        problem: Option<String>,
     ) {
         self.loads += 1;
-        self.known.insert(source, Known { load: self.loads, key, content });
+        self.known.insert(source, Known { load: self.loads, key, digest, problem });
     }
 
     /// The configurations of a server; `None` while it has no certificate that can be used.
@@ -90,11 +94,6 @@ impl Certificates {
         };
         let mut keys = Vec::new();
         for source in certificates {
-            if let ir::CertificateSource::Files { certificate, private_key } = source
-                && !self.known.contains_key(source)
-            {
-                self.read_files(source.clone(), certificate, private_key);
-            }
             if let Some(Known { load, key: Some(key), .. }) = self.known.get(source) {
                 keys.push(Arc::clone(key));
                 recipe.certificates.push((source.clone(), *load));
@@ -137,36 +136,23 @@ impl Certificates {
         })
     }
 
-    /// Reads files in use again; returns those whose content changed to something that can be used.
-    pub(crate) fn reread_files(&mut self) -> HashSet<ir::CertificateSource> {
-        let sources: Vec<_> = self.known.keys().cloned().collect();
-        let mut changed = HashSet::new();
-        for source in sources {
-            if let ir::CertificateSource::Files { certificate, private_key } = &source
-                && self.read_files(source.clone(), certificate, private_key)
-            {
-                changed.insert(source);
-            }
-        }
-        changed
-    }
-
-    /// True if there is new content that can be used.
-    fn read_files(&mut self, source: ir::CertificateSource, certificate: &Path, private_key: &Path) -> bool {
-        let read = |path: &Path| {
-            std::fs::read(path)
-                .map_err(|error| CertificateError::Read { path: path.display().to_string(), source: error })
-        };
-        let content = read(certificate).and_then(|chain| Ok((chain, read(private_key)?)));
+    /// Takes what stands in a source's files; true if it is new and can be used.
+    pub(crate) fn set_files(&mut self, found: Found) -> bool {
+        let Found { source, content } = found;
         let known = self.known.get(&source);
         let result = match content {
-            Ok(content) if known.is_some_and(|known| known.content.as_ref() == Some(&content)) => return false,
-            Ok(content) => certified_key(&content.0, &content.1).map(|key| (key, content)),
-            Err(error) => Err(error),
+            Ok(Content { chain, key }) => {
+                let digest = digest(&chain, &key);
+                if known.is_some_and(|known| known.digest == Some(digest) && known.key.is_some()) {
+                    return false;
+                }
+                certified_key(&chain, &key).map(|key| (key, digest))
+            }
+            Err(error) => Err(CertificateError::File(error)),
         };
         match result {
-            Ok((key, content)) => {
-                self.put(source, Some(key), Some(content));
+            Ok((key, digest)) => {
+                self.put(source, Some(key), Some(digest), None);
                 true
             }
             // A file in the middle of being written: what was good stays.
@@ -175,14 +161,34 @@ impl Certificates {
                 false
             }
             Err(error) => {
-                if known.is_none() {
-                    warn!(error = %chain(&error), "certificate files cannot be used");
-                    self.put(source, None, None);
+                let problem = chain(&error);
+                if known.and_then(|known| known.problem.as_ref()) != Some(&problem) {
+                    warn!(error = problem, "certificate files cannot be used");
+                    self.put(source, None, None, Some(problem));
                 }
                 false
             }
         }
     }
+
+    /// Whether anything is known of a source, be it that it cannot be used.
+    pub(crate) fn knows(&self, source: &ir::CertificateSource) -> bool {
+        self.known.contains_key(source)
+    }
+
+    /// Why the files of a source cannot be used.
+    pub(crate) fn problem(&self, source: &ir::CertificateSource) -> Option<&str> {
+        self.known.get(source)?.problem.as_deref()
+    }
+}
+
+/// Tells one content of files from another without keeping it.
+fn digest(chain: &[u8], key: &[u8]) -> [u8; 32] {
+    let mut digest = Sha256::new();
+    digest.update(chain.len().to_be_bytes());
+    digest.update(chain);
+    digest.update(key);
+    digest.finalize().into()
 }
 
 fn build(

@@ -125,3 +125,24 @@ async fn files_are_read_and_read_again() {
     tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     assert_eq!(shown(&edge, &pki).await.unwrap(), der(&second));
 }
+
+#[tokio::test]
+async fn files_without_end_or_outside_the_directories_cost_their_own_server_only_and_are_told() {
+    let pki = Pki::new();
+    let directory = tempfile::tempdir().unwrap();
+    let pipe = directory.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let good = pki.issue(&["b.test"]);
+    for path in ["/dev/zero", "/proc/self/environ", "/etc/passwd", pipe.to_str().unwrap()] {
+        let tls = format!("serverCertificate: {path}, privateKey: {path}");
+        let gateway =
+            https_gateway(&[("https-a", "[a.test]", &tls), ("https-b", "[b.test]", "credentialName: b")]);
+        let rules = sluice_tests::edge::file(&[host_rule("a", RULE), host_rule("b", RULE)]);
+        let edge = Edge::start(&[gateway, good.secret("b"), rules]).await;
+        let mut client = H1::connect_tls(edge.port(8443).await, "b.test", pki.client(&[])).await.unwrap();
+        assert_eq!(client.get("b.test", "/").await.unwrap().status, 299, "{path}");
+        assert!(shown(&edge, &pki).await.is_err(), "{path}");
+        let told = format!("{:?} {:?}", edge.first.rejected, edge.first.problems);
+        assert!(told.contains(path), "nobody is told of {path}: {told}");
+    }
+}
