@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::admin;
+use crate::descriptors;
 use crate::discovery::state::State;
 use crate::drain;
 use crate::identity::Identity;
@@ -181,6 +182,7 @@ pub async fn start(config: Config) -> Result<Gateway, StartError> {
         environment,
         log,
     } = config;
+    descriptors::raise();
     let metrics = Arc::new(Metrics::new());
     let shared = Arc::new(Shared::new(limits, Arc::clone(&metrics), hostname, environment));
     let threads = match threads {

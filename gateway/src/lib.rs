@@ -6,6 +6,7 @@
 
 mod admin;
 mod app;
+mod descriptors;
 pub mod discovery;
 mod drain;
 pub mod explain;

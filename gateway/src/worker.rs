@@ -13,9 +13,11 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::descriptors;
 use crate::limits::GatewayLimits;
 use crate::listener::accept;
 use crate::listener::claim::Claim;
+use crate::listener::places::Places;
 use crate::table::Table;
 use crate::telemetry::access_log::Lines;
 use crate::telemetry::metrics::{ClusterMetrics, Metrics};
@@ -26,6 +28,10 @@ use crate::upstream::Upstreams;
 pub(crate) struct Shared {
     pub(crate) table: ArcSwap<Table>,
     pub(crate) limits: GatewayLimits,
+    /// Client connections that the process's descriptors are enough for.
+    pub(crate) most_connections: usize,
+    /// Who has a connection.
+    pub(crate) places: Arc<Places>,
     pub(crate) metrics: Arc<Metrics>,
     /// Series of requests without destination.
     pub(crate) unrouted: Arc<ClusterMetrics>,
@@ -49,6 +55,8 @@ impl Shared {
     ) -> Self {
         Self {
             limits,
+            most_connections: descriptors::connections(),
+            places: Arc::default(),
             table: ArcSwap::default(),
             unrouted: Arc::new(ClusterMetrics::new(Arc::clone(&metrics), None)),
             metrics,
@@ -109,6 +117,11 @@ impl Stop {
             abort: shared.abort.child_token(),
             flags: [Arc::clone(&shared.is_closing), Arc::default()],
         }
+    }
+
+    /// Of one connection, which may be ended before the others.
+    pub(crate) fn of_connection(&self) -> Self {
+        Self { abort: self.abort.child_token(), ..self.clone() }
     }
 
     /// Ends this listener.

@@ -1,18 +1,20 @@
 //! The accept loop of one listener on one worker, and what becomes of a connection: sniff, handshake, protocol.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 use tracing::{debug, warn};
 
+use crate::listener::places::{Most, Place, Slot};
 use crate::listener::sniff;
+use crate::listener::watched::Watched;
 use crate::proxy::connection::{Connection, TlsFacts};
 use crate::proxy::http1::buffer::Buffer;
 use crate::proxy::http1::server::{self as http1, Ended};
@@ -49,14 +51,12 @@ async fn tcp_loop(worker: &Arc<Worker>, name: &ir::ListenerName, socket: TcpList
         };
         match accepted {
             Ok((stream, peer)) => {
-                if !has_room(worker).await {
-                    continue;
-                }
+                let Some((place, stop)) = place(worker, Some(peer.ip().to_canonical()), stop) else { continue };
                 // Small messages must not wait for an acknowledgement; failing is only slower.
                 let _ = stream.set_nodelay(true);
-                let (worker, name, stop) = (Arc::clone(worker), name.clone(), stop.clone());
+                let (worker, name) = (Arc::clone(worker), name.clone());
                 let tasks = worker.shared.tasks.clone();
-                tasks.spawn(async move { serve_tcp(worker, name, stream, peer, stop).await });
+                tasks.spawn(async move { serve_tcp(worker, name, stream, peer, stop, place).await });
             }
             Err(error) => failed(worker, name, &error).await,
         }
@@ -72,9 +72,10 @@ async fn unix_loop(worker: &Arc<Worker>, name: &ir::ListenerName, socket: UnixLi
         };
         match accepted {
             Ok((stream, _)) => {
-                let (worker, name, stop) = (Arc::clone(worker), name.clone(), stop.clone());
+                let Some((place, stop)) = place(worker, None, stop) else { continue };
+                let (worker, name) = (Arc::clone(worker), name.clone());
                 let tasks = worker.shared.tasks.clone();
-                tasks.spawn(async move { serve_unix(worker, name, stream, stop).await });
+                tasks.spawn(async move { serve_unix(worker, name, stream, stop, place).await });
             }
             Err(error) => failed(worker, name, &error).await,
         }
@@ -91,19 +92,23 @@ async fn failed(worker: &Worker, name: &ir::ListenerName, error: &io::Error) {
     tokio::time::sleep(PAUSE).await;
 }
 
-/// Waits until there are fewer connections than allowed.
-async fn has_room(worker: &Worker) -> bool {
-    while open_connections(worker) >= worker.shared.table.load().limits().max_connections {
-        tokio::select! {
-            () = tokio::time::sleep(Duration::from_millis(5)) => {}
-            () = worker.shared.abort.cancelled() => return false,
+/// A place for a connection, and what ends it; `None` where there is none.
+fn place(worker: &Worker, address: Option<IpAddr>, stop: &Stop) -> Option<(Place, Stop)> {
+    let shared = &worker.shared;
+    let most = Most {
+        connections: shared.table.load().limits().max_connections.min(shared.most_connections),
+        per_address: shared.limits.connections_per_address,
+        unfinished: shared.limits.unfinished_connections,
+    };
+    let stop = stop.of_connection();
+    match shared.places.take(address, most, stop.abort.clone()) {
+        Ok(place) => Some((place, stop)),
+        Err(why) => {
+            // Closed without a word: a client that retries is served as soon as there is a place.
+            shared.metrics.rejected_connections.with_label_values(&[why.reason()]).inc();
+            None
         }
     }
-    true
-}
-
-fn open_connections(worker: &Worker) -> usize {
-    usize::try_from(worker.shared.metrics.connections.get()).unwrap_or(0)
 }
 
 /// Counts a connection as open for as long as it lives.
@@ -122,19 +127,28 @@ impl Drop for Open<'_> {
     }
 }
 
-async fn serve_tcp(worker: Arc<Worker>, name: ir::ListenerName, stream: TcpStream, peer: SocketAddr, stop: Stop) {
+async fn serve_tcp(
+    worker: Arc<Worker>,
+    name: ir::ListenerName,
+    stream: TcpStream,
+    peer: SocketAddr,
+    stop: Stop,
+    place: Place,
+) {
     let _open = Open::new(&worker);
     let Ok(local) = stream.local_addr() else { return };
     let (peer, local) = (unmapped(peer), unmapped(local));
     let table = worker.shared.table.load_full();
     let Some(listener) = table.listener(&name).cloned() else { return };
-    let deadline = table.limits().handshake_timeout;
+    // One for all of it, from accept on (docs/security.md, T-5).
+    let deadline = Instant::now() + table.limits().handshake_timeout;
     let tls = match (&listener.plaintext, listener.tls.is_empty()) {
         (_, true) => false,
         (_, false) => {
             let first = tokio::select! {
-                first = timeout(deadline, sniff::is_tls(&stream)) => first,
+                first = timeout_at(deadline, sniff::is_tls(&stream)) => first,
                 () = stop.closing.cancelled() => return,
+                () = stop.abort.cancelled() => return,
             };
             match first {
                 Ok(Ok(tls)) => tls,
@@ -143,10 +157,17 @@ async fn serve_tcp(worker: Arc<Worker>, name: ir::ListenerName, stream: TcpStrea
             }
         }
     };
-    let parts = Parts { worker: Arc::clone(&worker), table, listener: name, peer, local, stop };
+    let slot = Arc::clone(place.slot());
+    let parts = Parts { worker: Arc::clone(&worker), table, listener: name, peer, local, stop, slot };
+    let stream = Watched::new(stream, worker.shared.limits.write_stall);
     if tls {
-        let shaken = Box::pin(handshake(&parts, &listener, stream, deadline)).await;
+        let abort = parts.stop.abort.clone();
+        let shaken = tokio::select! {
+            shaken = Box::pin(handshake(&parts, &listener, stream, deadline)) => shaken,
+            () = abort.cancelled() => return,
+        };
         drop(listener);
+        place.slot().spoke();
         if let Some((stream, chain, tls, is_http2)) = shaken {
             Box::pin(parts.serve(stream, &chain, Some((tls, is_http2)))).await;
         }
@@ -160,13 +181,15 @@ async fn serve_tcp(worker: Arc<Worker>, name: ir::ListenerName, stream: TcpStrea
     }
 }
 
-async fn serve_unix(worker: Arc<Worker>, name: ir::ListenerName, stream: UnixStream, stop: Stop) {
+async fn serve_unix(worker: Arc<Worker>, name: ir::ListenerName, stream: UnixStream, stop: Stop, place: Place) {
     let _open = Open::new(&worker);
     let table = worker.shared.table.load_full();
     let Some(chain) = table.listener(&name).and_then(|listener| listener.plaintext.clone()) else { return };
     // Clients on a unix socket have no address; the loopback one stands for them.
     let here = SocketAddr::from(([127, 0, 0, 1], 0));
-    let parts = Parts { worker: Arc::clone(&worker), table, listener: name, peer: here, local: here, stop };
+    let slot = Arc::clone(place.slot());
+    let parts = Parts { worker: Arc::clone(&worker), table, listener: name, peer: here, local: here, stop, slot };
+    let stream = Watched::new(stream, worker.shared.limits.write_stall);
     parts.serve(stream, &chain, None).await;
 }
 
@@ -178,6 +201,7 @@ struct Parts {
     peer: SocketAddr,
     local: SocketAddr,
     stop: Stop,
+    slot: Arc<Slot>,
 }
 
 impl Parts {
@@ -197,6 +221,7 @@ impl Parts {
                     peer: self.peer,
                     local: self.local,
                     stop: self.stop,
+                    slot: self.slot,
                     worker: self.worker,
                 });
                 // From here on each request looks at the table of its own time.
@@ -204,8 +229,13 @@ impl Parts {
                 http(io, connection, is_http2).await;
             }
             Chain::Tcp { destinations, total_weight } => {
-                Box::pin(tcp::serve(io, &self.worker, &self.table, &self.stop.abort, destinations, *total_weight))
-                    .await;
+                // Nothing tells a pause from an end, so that only silence for long makes room.
+                let _working = self.slot.work();
+                let Some(endpoint) = tcp::endpoint(&self.table, destinations, *total_weight) else { return };
+                let idle_timeout = self.table.limits().idle_timeout;
+                // A connection may outlive many tables.
+                drop(self.table);
+                Box::pin(tcp::serve(io, &self.worker, &self.stop.abort, endpoint, idle_timeout)).await;
             }
         }
     }
@@ -230,14 +260,21 @@ where
 }
 
 /// A finished handshake: the stream, what is behind it, and whether HTTP/2 was negotiated.
-type Shaken = (TlsStream<TcpStream>, Chain, TlsFacts, bool);
+type Shaken = (TlsStream<Watched<TcpStream>>, Chain, TlsFacts, bool);
 
 /// Finishes a handshake; `None` if the connection is to be closed.
-async fn handshake(parts: &Parts, listener: &Listener, stream: TcpStream, deadline: Duration) -> Option<Shaken> {
+async fn handshake(
+    parts: &Parts,
+    listener: &Listener,
+    mut stream: Watched<TcpStream>,
+    deadline: Instant,
+) -> Option<Shaken> {
     let rejected = |reason| parts.worker.shared.metrics.rejected_connections.with_label_values(&[reason]).inc();
     let mut facts = None;
-    let accepted = timeout(deadline, async {
-        let start = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream).await?;
+    stream.set_budget(Some(parts.worker.shared.limits.client_hello_bytes));
+    let accepted = timeout_at(deadline, async {
+        let mut start = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream).await?;
+        start.io.set_budget(None);
         let hello = start.client_hello();
         let server_name: Option<Arc<str>> = hello.server_name().map(|name| name.to_ascii_lowercase().into());
         let Some(chain) = listener.server(server_name.as_deref()) else {

@@ -2,5 +2,7 @@
 
 pub(crate) mod accept;
 pub(crate) mod claim;
+pub(crate) mod places;
 pub(crate) mod reconcile;
 pub(crate) mod sniff;
+pub(crate) mod watched;

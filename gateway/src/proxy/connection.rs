@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use router::Hosts;
 
+use crate::listener::places::Slot;
 use crate::table::{Chain, Table, TableId, VirtualHost};
 use crate::worker::{Stop, Worker};
 
@@ -20,6 +21,8 @@ pub(crate) struct Connection {
     /// The peer's address as header fields say it.
     pub(crate) peer_text: Box<str>,
     pub(crate) local: SocketAddr,
+    /// Where it says whether it is at work.
+    pub(crate) slot: Arc<Slot>,
     /// When the connection is to end.
     pub(crate) stop: Stop,
 }

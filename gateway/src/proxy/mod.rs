@@ -126,6 +126,7 @@ mod tests {
 
     use super::*;
     use crate::limits::GatewayLimits;
+    use crate::listener::places::Slot;
     use crate::proxy::head::ResponseHead;
     use crate::proxy::stream::{Gone, Piece};
     use crate::table::TableId;
@@ -197,6 +198,7 @@ mod tests {
         let here = SocketAddr::from(([127, 0, 0, 1], 1));
         let connection = Arc::new(Connection {
             stop: Stop::new(&shared),
+            slot: Slot::unseated(),
             listener: "test".into(),
             worker: Arc::new(Worker {
                 shared,

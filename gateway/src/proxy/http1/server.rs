@@ -69,6 +69,7 @@ where
         };
         server.begin(&request);
         let connection = Arc::clone(&server.connection);
+        let _working = connection.slot.work();
         // Boxed, as everything here that is large: a connection at rest should hold none of it.
         match Box::pin(handle(&connection, request.head, request.framing, &mut server)).await {
             Handled::Done => {}
@@ -85,11 +86,17 @@ where
                 Box::pin(server.linger()).await;
             } else {
                 // The error is of no interest: the reply is out and the connection at its end.
-                let _ = server.io.shutdown().await;
+                let _ = tokio::time::timeout(LINGER, server.io.shutdown()).await;
             }
             return Ended::Closed;
         }
     }
+}
+
+/// How long a client may say nothing at all; one that has shaken hands has said something.
+fn first_timeout(connection: &Connection) -> Duration {
+    let idle = connection.limits().idle_timeout;
+    if connection.tls.is_some() { idle } else { idle.min(connection.worker.shared.limits.first_byte) }
 }
 
 enum Next {
@@ -123,7 +130,7 @@ struct Server<IO> {
 
 impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Server<IO> {
     fn new(io: IO, input: Buffer, connection: Arc<Connection>) -> Self {
-        let idle = Box::pin(sleep_until(Instant::now() + connection.limits().idle_timeout));
+        let idle = Box::pin(sleep_until(Instant::now() + first_timeout(&connection)));
         let closing = Box::pin(connection.stop.closing.clone().cancelled_owned());
         Self {
             io,
@@ -167,7 +174,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Server<IO> {
         self.out.rest();
         let limits = self.connection.limits();
         let head_limits = HeadLimits { bytes: limits.max_head_bytes, fields: limits.max_header_fields };
-        let (idle_timeout, head_timeout) = (limits.idle_timeout, limits.head_timeout);
+        let idle_timeout = if first { first_timeout(&self.connection) } else { limits.idle_timeout };
+        let head_timeout = limits.head_timeout;
         let idle_since = Instant::now();
         let scheme = self.connection.scheme();
         let mut head_deadline: Option<Pin<Box<Sleep>>> = None;
@@ -226,10 +234,10 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Server<IO> {
 
     /// Says goodbye and reads on a little: a reset would take the reply away from the client.
     async fn linger(&mut self) {
-        if self.io.shutdown().await.is_err() {
-            return;
-        }
         let discard = async {
+            if self.io.shutdown().await.is_err() {
+                return;
+            }
             let (mut left, mut bytes) = (LINGER_BYTES, [0; 1024]);
             while left > 0 {
                 match self.io.read(&mut bytes).await {

@@ -1,5 +1,6 @@
 //! HTTP/2 by way of the `h2` crate. Its and `http`'s header types end in this folder.
 
+mod blocks;
 pub(crate) mod client;
 mod hpack;
 pub(crate) mod rewind;

@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use crate::proxy::connection::Connection;
 use crate::proxy::head::{Fields, Protocol, RequestHead, ResponseHead};
 use crate::proxy::http1::parse::{Framing, Refusal, may_have_body};
+use crate::proxy::http2::blocks::Blocks;
 use crate::proxy::http2::rewind::Rewind;
 use crate::proxy::http2::sender::Sender;
 use crate::proxy::http2::streams::{Head, Streams};
@@ -48,12 +49,14 @@ where
         .max_local_error_reset_streams(Some(MAX_RESETS))
         .max_send_buffer_size(MAX_SEND_BUFFER);
     let fragments = Arc::new(Fragments::default());
-    let handshake = builder.handshake(Watch::new(Rewind::new(io, first), Arc::clone(&fragments)));
+    let io = Watch::new(Rewind::new(io, first), Arc::clone(&fragments));
+    let handshake = builder.handshake(Blocks::new(io, limits.head_timeout));
     let Ok(Ok(mut server)) = timeout(limits.head_timeout, handshake).await else { return };
 
     let mut closing = std::pin::pin!(connection.stop.closing.clone().cancelled_owned());
     let idle_timeout = limits.idle_timeout;
     let mut idle = std::pin::pin!(tokio::time::sleep(idle_timeout));
+    let close_grace = connection.worker.shared.limits.close_grace;
     let mut draining = false;
     let streams = Arc::new(Streams::new(&connection.worker.shared.limits, Instant::now()));
     loop {
@@ -67,18 +70,22 @@ where
             if !draining && closing.as_mut().poll(cx).is_ready() {
                 draining = true;
                 server.graceful_shutdown();
+                idle.as_mut().reset(tokio::time::Instant::now() + close_grace);
             }
             if let Poll::Ready(accepted) = server.poll_accept(cx) {
                 return Poll::Ready(accepted);
             }
-            if !draining && idle.as_mut().poll(cx).is_ready() {
+            // The timer must be asked again to wake this task.
+            while idle.as_mut().poll(cx).is_ready() {
                 if server.has_streams() {
-                    idle.as_mut().reset(tokio::time::Instant::now() + idle_timeout);
-                    // The timer must be asked again to wake this task.
-                    let _ = idle.as_mut().poll(cx);
+                    idle.as_mut().reset(tokio::time::Instant::now() + if draining { close_grace } else { idle_timeout });
+                } else if draining {
+                    // The client was told and has not closed.
+                    return Poll::Ready(None);
                 } else {
                     draining = true;
                     server.graceful_shutdown();
+                    idle.as_mut().reset(tokio::time::Instant::now() + close_grace);
                     cx.waker().wake_by_ref();
                 }
             }
@@ -92,12 +99,19 @@ where
                     streams.ended(false, Instant::now());
                     continue;
                 };
-                idle.as_mut().reset(tokio::time::Instant::now() + idle_timeout);
+                if !draining {
+                    idle.as_mut().reset(tokio::time::Instant::now() + idle_timeout);
+                }
                 let has_fragment = fragments.take(respond.stream_id().as_u32());
                 let connection = Arc::clone(&connection);
                 let tasks = connection.worker.shared.tasks.clone();
+                let working = connection.slot.work();
+                let served = serve_stream(connection, Arc::clone(&streams), head, request, respond, has_fragment);
                 // Cut off with its connection: a stream whose connection is gone sees its client gone.
-                tasks.spawn(serve_stream(connection, Arc::clone(&streams), head, request, respond, has_fragment));
+                tasks.spawn(async move {
+                    let _working = working;
+                    served.await;
+                });
             }
             None if streams.is_over() => {}
             // The connection is at its end, by either side's will.

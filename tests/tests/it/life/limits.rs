@@ -2,30 +2,12 @@
 
 use sluice_tests::client::H2;
 use sluice_tests::edge::{GATEWAY, host_rule};
-use sluice_tests::{Edge, H1};
+use sluice_tests::Edge;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 async fn start(limits: ir::Limits) -> Edge {
     let documents = [GATEWAY.to_owned(), host_rule("a", "{directResponse: {status: 299}}")];
     Edge::start_limited(&documents, gateway::Config::default(), Some(limits)).await
-}
-
-#[tokio::test]
-async fn beyond_the_limit_connections_wait_their_turn() {
-    let edge = start(ir::Limits { max_connections: 3, ..ir::Limits::default() }).await;
-    let address = edge.port(8080).await;
-    let mut first = Vec::new();
-    for _ in 0..3 {
-        let mut client = H1::connect(address).await.unwrap();
-        assert_eq!(client.get("a.test", "/").await.unwrap().status, 299);
-        first.push(client);
-    }
-    let mut waiting = H1::connect(address).await.unwrap();
-    waiting.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n").await.unwrap();
-    assert!(waiting.is_silent().await, "a fourth connection was served");
-    drop(first.pop());
-    assert_eq!(waiting.reply(false).await.unwrap().status, 299);
-    assert_eq!(first[0].get("a.test", "/").await.unwrap().status, 299);
 }
 
 #[tokio::test]

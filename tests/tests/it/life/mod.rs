@@ -1,4 +1,5 @@
 mod access_log;
+mod crowd;
 mod drain;
 mod edits;
 mod endpoints;
