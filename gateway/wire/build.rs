@@ -7,7 +7,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     for directory in [discovery, certificates] {
         println!("cargo:rerun-if-changed={directory}");
     }
-    let files = protox::compile(["discovery.proto", "ca.proto", "replica.proto"], [discovery, certificates])?;
-    tonic_prost_build::configure().bytes(".sluice.discovery.v1.Resource.body").compile_fds(files)?;
+    let files = protox::compile(["discovery.proto"], [discovery])?;
+    tonic_prost_build::configure()
+        .bytes(".sluice.discovery.v1.Resource.body")
+        .codec_path("crate::bounded::BoundedCodec")
+        .compile_fds(files)?;
+    let files = protox::compile(["ca.proto", "replica.proto"], [certificates])?;
+    tonic_prost_build::compile_fds(files)?;
     Ok(())
 }

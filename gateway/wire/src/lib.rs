@@ -2,6 +2,7 @@
 //! the `.proto` files, and the way between messages and the types of `ir`. No policy: who may ask for what, and when
 //! something is sent, is decided at the ends.
 
+pub mod bounded;
 pub mod convert;
 pub mod digest;
 pub mod hello;

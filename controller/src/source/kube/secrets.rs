@@ -13,6 +13,14 @@ use super::follow::{Closed, Follow, Place, Shared};
 use super::pending::Note;
 use super::watched::Whole;
 
+/// Secrets of the certificate authority in the control namespace: whatever a Gateway names, and whatever a role allows,
+/// they are read for nothing but signing.
+const RESERVED: [&str; 2] = ["cacerts", "istio-ca-secret"];
+
+fn is_reserved(secret: &SecretRef, control_namespace: &str) -> bool {
+    secret.namespace == control_namespace && RESERVED.contains(&secret.name.as_str())
+}
+
 struct Open {
     /// Dropped to end the watch.
     stop: oneshot::Sender<()>,
@@ -37,7 +45,12 @@ pub(super) async fn keep(shared: Shared, mut wanted: watch::Receiver<BTreeSet<Se
             if open.contains_key(&secret) {
                 continue;
             }
-            if open.len() < shared.options.max_secrets {
+            if is_reserved(&secret, &shared.options.control_namespace) {
+                if refused.insert(secret.clone()) {
+                    warn!(%secret, "the certificate authority's own secret is not read for a Gateway; it counts as missing");
+                    shared.notes.send(Note::Answered(secret)).await.map_err(|_| Closed)?;
+                }
+            } else if open.len() < shared.options.max_secrets {
                 refused.remove(&secret);
                 open.insert(secret.clone(), begin(shared.clone(), secret));
             } else if refused.insert(secret.clone()) {
@@ -65,4 +78,19 @@ fn begin(shared: Shared, secret: SecretRef) -> Open {
         }
     });
     Open { stop, task: AbortOnDropHandle::new(task) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_authoritys_secrets_are_nobodys_certificates() {
+        let secret = |namespace: &str, name: &str| SecretRef { namespace: namespace.to_owned(), name: name.to_owned() };
+        for name in RESERVED {
+            assert!(is_reserved(&secret("istio-system", name), "istio-system"));
+            assert!(!is_reserved(&secret("shop", name), "istio-system"));
+        }
+        assert!(!is_reserved(&secret("istio-system", "shop-tls"), "istio-system"));
+    }
 }

@@ -7,6 +7,7 @@ mod charts;
 mod crowd;
 mod definitions;
 mod discovery;
+mod hostile;
 mod leader;
 mod neighbour;
 mod plane;
