@@ -121,6 +121,11 @@ pub struct MeshConfig {
     pub tls_defaults: Option<MeshTlsConfig>,
     /// Policies for destinations without their own.
     pub default_traffic_policy: Option<DefaultTrafficPolicy>,
+    /// How strictly namespaces that share a proxy are kept apart. Not among Istio's fields.
+    pub tenancy: Tenancy,
+    /// Whether a Gateway selects workloads of its own namespace only, which Istio's control plane learns from its
+    /// environment (`PILOT_SCOPE_GATEWAY_TO_NAMESPACE`).
+    pub scope_gateway_to_namespace: bool,
     /// Who sees ServiceEntries.
     pub service_entry_visibility: Option<Value>,
 }
@@ -214,6 +219,17 @@ enumeration! {
         Default = ("DEFAULT", 2),
         /// Those of the class.
         Strict = ("STRICT", 3),
+    }
+}
+
+enumeration! {
+    /// How strictly namespaces that share a proxy are kept apart.
+    Tenancy {
+        /// As Istio does.
+        Istio = ("istio", 0),
+        /// What a Gateway gives to a namespace is that namespace's, and no object comes before an older one of another
+        /// namespace.
+        Strict = ("strict", 1),
     }
 }
 

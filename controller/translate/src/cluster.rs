@@ -7,7 +7,6 @@ use ir::{Balancing, Cluster, ClusterName, Discovery, ServiceIdentity, UpstreamPr
 
 use crate::destination_rule;
 use crate::protocol::Protocol;
-use crate::report::Report;
 use crate::service::{self, Service, Source};
 use crate::unit::Context;
 
@@ -16,14 +15,11 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
 
 /// The cluster of that name. Nothing when host, port or subset are unknown here, or when it would have to speak TLS,
 /// which it cannot yet: sending what was meant to be encrypted in the clear is worse than 503.
-pub(crate) fn translate(context: &Context<'_>, name: &ClusterName, reports: &mut Vec<Report>) -> Option<Cluster> {
+pub(crate) fn translate(context: &Context<'_, '_>, name: &ClusterName) -> Option<Cluster> {
     let (number, subset, host) = name.parts()?;
     let service = service::find(context, host)?;
     let port = service.port(number)?;
     let rule = destination_rule::effective(context, &service.host, service.namespace);
-    if let Some(rule) = &rule {
-        reports.extend(rule.reports.iter().cloned());
-    }
     let subset = match (subset, &rule) {
         ("", _) => None,
         (_, None) => return None,
@@ -49,7 +45,7 @@ pub(crate) fn translate(context: &Context<'_>, name: &ClusterName, reports: &mut
     })
 }
 
-fn discovery(context: &Context<'_>, service: &Service<'_>) -> Option<Discovery> {
+fn discovery(context: &Context<'_, '_>, service: &Service<'_>) -> Option<Discovery> {
     let dns = |first_only| Discovery::Dns { refresh: context.mesh.dns_refresh, first_only };
     Some(match &service.source {
         Source::Kubernetes(found) if service::external_name(found.spec).is_some() => dns(false),
@@ -64,7 +60,7 @@ fn discovery(context: &Context<'_>, service: &Service<'_>) -> Option<Discovery> 
 }
 
 /// docs/semantics.md §15.5, §4.6.
-fn protocol(context: &Context<'_>, declared: Protocol, pool: Option<&ConnectionPoolSettings>) -> UpstreamProtocol {
+fn protocol(context: &Context<'_, '_>, declared: Protocol, pool: Option<&ConnectionPoolSettings>) -> UpstreamProtocol {
     let http = pool.and_then(|pool| pool.http.as_ref());
     if http.and_then(|http| http.use_client_protocol) == Some(true) {
         return UpstreamProtocol::SameAsDownstream;

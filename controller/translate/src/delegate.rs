@@ -5,42 +5,75 @@ use std::collections::BTreeMap;
 
 use crds::{Delegate, HttpMatchRequest, HttpRoute, ObjectKey, ObjectKind, StringMatch, VirtualService};
 
+use crate::budget::{self, Budget};
 use crate::export::Exports;
 use crate::http_route::SourcedRule;
+use crate::limits::name as limit;
 use crate::report::{Problem, Report};
+use crate::steps;
 use crate::unit::Context;
 use crate::world::{GatewayName, MESH, Typed};
 
-/// The rules of a VirtualService with those of its delegates in their places.
+/// Pairs of matches that are looked at for each that is allowed: most do not fit together.
+const LOOKS: usize = 16;
+
+/// What may come of all delegates of one VirtualService together.
+struct Bounds {
+    matches: Budget,
+    looks: Budget,
+    bytes: Budget,
+}
+
+/// Rules in their order.
+pub(crate) struct Resolved<'a> {
+    pub(crate) rules: Vec<SourcedRule<'a>>,
+    /// A bound was reached: there were more rules.
+    pub(crate) cut: bool,
+}
+
+/// The rules of a VirtualService with those of its delegates in their places. At a bound the rest of the rules is left out:
+/// later ones must not get the requests of those that are missing.
 pub(crate) fn resolve<'a>(
-    context: &Context<'a>,
-    key: &'a ObjectKey,
+    context: &Context<'_, 'a>,
+    key: &ObjectKey,
     spec: &'a VirtualService,
     reports: &mut Vec<Report>,
-) -> Vec<SourcedRule<'a>> {
+) -> Resolved<'a> {
+    let limits = context.view.limits();
+    let mut bounds = Bounds {
+        matches: Budget::new(limits.matches_per_virtual_service),
+        looks: Budget::new(limits.matches_per_virtual_service.saturating_mul(LOOKS)),
+        bytes: Budget::new(limits.route_bytes_per_virtual_service),
+    };
     let mut rules = Vec::with_capacity(spec.http.len());
     for (index, rule) in spec.http.iter().enumerate() {
+        steps::count();
         let path = format!("spec.http[{index}]");
         let Some(delegate) = &rule.delegate else {
-            rules.push(SourcedRule { rule: Cow::Borrowed(rule), owner: Cow::Borrowed(key), path });
+            rules.push(SourcedRule::new(Cow::Borrowed(rule), key.clone(), path));
             continue;
         };
-        match delegated(context, key, rule, delegate, &path, reports) {
+        match delegated(context, key, rule, delegate, &path, &mut bounds, reports) {
             Ok(merged) => rules.extend(merged),
             Err(problem) => {
+                let cut = matches!(problem, Problem::BeyondLimit { .. });
                 reports.push(Report { object: key.clone(), field: format!("{path}.delegate"), problem });
+                if cut {
+                    return Resolved { rules, cut };
+                }
             }
         }
     }
-    rules
+    Resolved { rules, cut: false }
 }
 
 fn delegated<'a>(
-    context: &Context<'a>,
+    context: &Context<'_, 'a>,
     root: &ObjectKey,
     rule: &HttpRoute,
     delegate: &Delegate,
     path: &str,
+    bounds: &mut Bounds,
     reports: &mut Vec<Report>,
 ) -> Result<Vec<SourcedRule<'a>>, Problem> {
     let namespace = delegate.namespace.as_deref().filter(|namespace| !namespace.is_empty());
@@ -57,29 +90,88 @@ fn delegated<'a>(
         return Err(Problem::NestedDelegate { delegate: full });
     }
     let owner = ObjectKey::new(ObjectKind::VirtualService, namespace, name);
-    let mut merged = Vec::with_capacity(spec.http.len());
+    let effect =
+        "this rule and those behind it are left out, and requests that no rule before takes are answered with 503";
+    let matches = |bounds: &Bounds| Problem::beyond(limit::MATCHES, bounds.matches.most, effect);
+    let bytes = |bounds: &Bounds| Problem::beyond(limit::ROUTE_BYTES, bounds.bytes.most, effect);
+    let root_rest = rest(rule);
+    let root_matches = literal(&rule.matches, &root.namespace);
+    let root_sizes: Vec<usize> = root_matches.iter().map(budget::size).collect();
+    let root_size: usize = root_sizes.iter().sum();
+    let mut merged = Vec::with_capacity(spec.http.len().min(64));
     for (index, own) in spec.http.iter().enumerate() {
-        let Some(rule) = merge(rule, &root.namespace, own, namespace) else {
+        steps::count();
+        if !bounds.bytes.take(RULE + root_rest + rest(own)) {
+            return Err(bytes(bounds));
+        }
+        // Each entry of one goes with each of the other.
+        let (ours, theirs) = (root_matches.len().max(1), own.matches.len().max(1));
+        if !bounds.looks.take(ours.saturating_mul(theirs)) {
+            return Err(matches(bounds));
+        }
+        let own_matches = literal(&own.matches, namespace);
+        let own_sizes: Vec<usize> = own_matches.iter().map(budget::size).collect();
+        let own_size: usize = own_sizes.iter().sum();
+        let entries = if root_matches.is_empty() || own_matches.is_empty() {
+            let (count, size) =
+                if own_matches.is_empty() { (root_matches.len(), root_size) } else { (own_matches.len(), own_size) };
+            if !bounds.matches.take(count.max(1)) {
+                return Err(matches(bounds));
+            }
+            if !bounds.bytes.take(size + count * ENTRY) {
+                return Err(bytes(bounds));
+            }
+            Some(if own_matches.is_empty() { root_matches.clone() } else { own_matches })
+        } else {
+            let mut entries = Vec::new();
+            for (own, own_size) in own_matches.iter().zip(&own_sizes) {
+                let before = entries.len();
+                for (root, root_size) in root_matches.iter().zip(&root_sizes) {
+                    steps::count();
+                    if conflict(root, own) {
+                        continue;
+                    }
+                    if !bounds.matches.take(1) {
+                        return Err(matches(bounds));
+                    }
+                    if !bounds.bytes.take(root_size + own_size + ENTRY) {
+                        return Err(bytes(bounds));
+                    }
+                    entries.push(both(root, own));
+                }
+                // A delegate's entry that fits nothing takes its whole rule with it.
+                if entries.len() == before {
+                    entries.clear();
+                    break;
+                }
+            }
+            (!entries.is_empty()).then_some(entries)
+        };
+        let Some(entries) = entries else {
             let problem = Problem::DelegateConflict { delegate: full.clone(), rule: index };
             reports.push(Report { object: root.clone(), field: format!("{path}.match"), problem });
             continue;
         };
-        merged.push(SourcedRule {
-            rule: Cow::Owned(rule),
-            owner: Cow::Owned(owner.clone()),
-            path: format!("spec.http[{index}]"),
-        });
+        let rule = merge(rule, own, entries);
+        merged.push(SourcedRule::new(Cow::Owned(rule), owner.clone(), format!("spec.http[{index}]")));
     }
     Ok(merged)
 }
 
-/// The root's rule with a delegate's: whole fields, the delegate's first. Nothing if their conditions exclude each
-/// other.
-fn merge(root: &HttpRoute, root_namespace: &str, own: &HttpRoute, own_namespace: &str) -> Option<HttpRoute> {
-    let matches = merge_matches(&literal(&root.matches, root_namespace), &literal(&own.matches, own_namespace))?;
+/// What a rule and an entry of `match` take beside their texts.
+const RULE: usize = 1024;
+const ENTRY: usize = 512;
+
+/// About how many bytes a rule takes without its matches.
+fn rest(rule: &HttpRoute) -> usize {
+    budget::size(rule).saturating_sub(budget::size(&rule.matches))
+}
+
+/// The root's rule with a delegate's and the matches of both: whole fields, the delegate's first.
+fn merge(root: &HttpRoute, own: &HttpRoute, matches: Vec<HttpMatchRequest>) -> HttpRoute {
     let mirrored = own.mirror.is_some() || !own.mirrors.is_empty();
     let mirrors = if mirrored { own } else { root };
-    Some(HttpRoute {
+    HttpRoute {
         name: joined(root.name.as_deref(), own.name.as_deref()),
         matches,
         route: own.route.clone(),
@@ -96,7 +188,7 @@ fn merge(root: &HttpRoute, root_namespace: &str, own: &HttpRoute, own_namespace:
         mirror_percentage: own.mirror_percentage.clone().or_else(|| root.mirror_percentage.clone()),
         cors_policy: own.cors_policy.clone().or_else(|| root.cors_policy.clone()),
         headers: own.headers.clone().or_else(|| root.headers.clone()),
-    })
+    }
 }
 
 fn joined(root: Option<&str>, own: Option<&str>) -> Option<String> {
@@ -114,22 +206,6 @@ fn literal(matches: &[HttpMatchRequest], namespace: &str) -> Vec<HttpMatchReques
         *gateway = GatewayName::parse(gateway, namespace).map_or_else(|| MESH.to_owned(), |name| name.to_string());
     }
     matches
-}
-
-/// Every pair that fits together. A delegate's entry that fits nothing takes its whole rule with it.
-fn merge_matches(root: &[HttpMatchRequest], own: &[HttpMatchRequest]) -> Option<Vec<HttpMatchRequest>> {
-    if root.is_empty() || own.is_empty() {
-        return Some(if own.is_empty() { root.to_vec() } else { own.to_vec() });
-    }
-    let mut merged = Vec::new();
-    for own in own {
-        let before = merged.len();
-        merged.extend(root.iter().filter(|root| !conflict(root, own)).map(|root| both(root, own)));
-        if merged.len() == before {
-            return None;
-        }
-    }
-    Some(merged)
 }
 
 fn both(root: &HttpMatchRequest, own: &HttpMatchRequest) -> HttpMatchRequest {

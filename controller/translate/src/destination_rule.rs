@@ -5,6 +5,9 @@ mod balancer;
 mod limits;
 mod validate;
 
+use std::collections::{BTreeSet, HashMap};
+use std::rc::Rc;
+
 use crds::{
     ClientTlsSettings, ConnectionPoolSettings, DestinationRule, LoadBalancerSettings, ObjectKind, PortTrafficPolicy,
     Subset, TrafficPolicy,
@@ -12,7 +15,9 @@ use crds::{
 
 use crate::export::Exports;
 use crate::hosts;
+use crate::limits::name as limit;
 use crate::report::{Problem, Report};
+use crate::steps;
 use crate::unit::Context;
 use crate::world::{Typed, selects};
 
@@ -21,7 +26,8 @@ pub(crate) use validate::validate;
 
 /// All rules for one host that apply together.
 pub(crate) struct Effective<'a> {
-    subsets: Vec<&'a Subset>,
+    /// By name, each with the rule that it is from.
+    subsets: HashMap<&'a str, (&'a Subset, Typed<'a, DestinationRule>)>,
     policy: Option<&'a TrafficPolicy>,
     /// What of younger rules was dropped.
     pub(crate) reports: Vec<Report>,
@@ -37,7 +43,15 @@ pub(crate) struct Policy<'a> {
 
 /// Finds the rule for a host of a service in that namespace: the first of the proxy's, the service's and the root
 /// namespace that has one.
-pub(crate) fn effective<'a>(context: &Context<'a>, host: &str, service_namespace: &str) -> Option<Effective<'a>> {
+pub(crate) fn effective<'a>(
+    context: &Context<'_, 'a>,
+    host: &str,
+    service_namespace: &str,
+) -> Option<Rc<Effective<'a>>> {
+    context.view.memo().rule(&context.view, (host, service_namespace), || find(context, host, service_namespace))
+}
+
+fn find<'a>(context: &Context<'_, 'a>, host: &str, service_namespace: &str) -> Option<Effective<'a>> {
     let proxy = context.proxy.namespace.as_str();
     let root = context.mesh.root_namespace.as_str();
     let default = &context.mesh.config.default_destination_rule_export_to;
@@ -47,6 +61,7 @@ pub(crate) fn effective<'a>(context: &Context<'a>, host: &str, service_namespace
     let steps = [(proxy, private_only), (service_namespace, false), (root, false)];
     steps.into_iter().find_map(|(namespace, private_only)| {
         let suits = |rule: &Typed<'a, DestinationRule>| {
+            steps::add(1 + rule.spec.export_to.len());
             let exports = exports(rule);
             let seen = if private_only { exports.is_private(namespace) } else { exports.visible(namespace, proxy) };
             let selected = match &rule.spec.workload_selector {
@@ -69,28 +84,28 @@ pub(crate) fn effective<'a>(context: &Context<'a>, host: &str, service_namespace
         }
         // One that selects workloads beats those that do not.
         rules.sort_by_key(|rule| rule.spec.workload_selector.is_none());
-        merge(rules, default)
+        merge(rules, default, context.view.limits().subsets_per_service)
     })
 }
 
 /// Rules for one host, best first.
-fn merge<'a>(rules: Vec<Typed<'a, DestinationRule>>, default: &[String]) -> Option<Effective<'a>> {
+fn merge<'a>(rules: Vec<Typed<'a, DestinationRule>>, default: &[String], most: usize) -> Option<Effective<'a>> {
     let (first, rest) = rules.split_first()?;
     let mut effective =
-        Effective { subsets: Vec::new(), policy: first.spec.traffic_policy.as_ref(), reports: Vec::new() };
+        Effective { subsets: HashMap::new(), policy: first.spec.traffic_policy.as_ref(), reports: Vec::new() };
     let mut policy_of = first;
-    let mut origin: Vec<&Typed<'a, DestinationRule>> = Vec::new();
-    add_subsets(&mut effective, &mut origin, first);
-    let set_of = |rule: &Typed<'a, DestinationRule>| {
+    add_subsets(&mut effective, first, most);
+    let set_of = |rule: &Typed<'a, DestinationRule>| -> BTreeSet<String> {
+        steps::add(rule.spec.export_to.len());
         let exports = Exports::new(&rule.spec.export_to, default);
-        let set = exports.set(&rule.meta.namespace);
-        set.into_iter().map(str::to_owned).collect::<Vec<_>>()
+        exports.set(&rule.meta.namespace).into_iter().map(str::to_owned).collect()
     };
+    let set_of_first = set_of(first);
     for rule in rest {
-        if set_of(rule) != set_of(first) || rule.spec.workload_selector != first.spec.workload_selector {
+        if set_of(rule) != set_of_first || rule.spec.workload_selector != first.spec.workload_selector {
             continue;
         }
-        add_subsets(&mut effective, &mut origin, rule);
+        add_subsets(&mut effective, rule, most);
         match (&rule.spec.traffic_policy, effective.policy) {
             (Some(policy), None) => (effective.policy, policy_of) = (Some(policy), rule),
             (Some(_), Some(_)) => effective.reports.push(Report {
@@ -104,34 +119,37 @@ fn merge<'a>(rules: Vec<Typed<'a, DestinationRule>>, default: &[String]) -> Opti
     Some(effective)
 }
 
-fn add_subsets<'a, 'r>(
-    effective: &mut Effective<'a>,
-    origin: &mut Vec<&'r Typed<'a, DestinationRule>>,
-    rule: &'r Typed<'a, DestinationRule>,
-) {
+fn add_subsets<'a>(effective: &mut Effective<'a>, rule: &Typed<'a, DestinationRule>, most: usize) {
     for (index, subset) in rule.spec.subsets.iter().enumerate() {
-        match effective.subsets.iter().position(|known| known.name == subset.name) {
-            None => {
-                effective.subsets.push(subset);
-                origin.push(rule);
-            }
+        steps::count();
+        let field = || format!("spec.subsets[{index}].name");
+        if let Some((_, older)) = effective.subsets.get(subset.name.as_str()) {
             // Twice in one rule is what `validate` reports.
-            Some(taken) if std::ptr::eq(origin[taken].spec, rule.spec) => {}
-            Some(taken) => effective.reports.push(Report {
-                object: rule.key(ObjectKind::DestinationRule),
-                field: format!("spec.subsets[{index}].name"),
-                problem: Problem::SubsetTaken {
-                    subset: subset.name.clone(),
-                    older: origin[taken].key(ObjectKind::DestinationRule).to_string(),
-                },
-            }),
+            if !std::ptr::eq(older.spec, rule.spec) {
+                effective.reports.push(Report {
+                    object: rule.key(ObjectKind::DestinationRule),
+                    field: field(),
+                    problem: Problem::SubsetTaken {
+                        subset: subset.name.clone(),
+                        older: older.key(ObjectKind::DestinationRule).to_string(),
+                    },
+                });
+            }
+            continue;
         }
+        if effective.subsets.len() >= most {
+            let problem = Problem::beyond(limit::SUBSETS, most, "this subset and those behind it are left out");
+            effective.reports.push(Report { object: rule.key(ObjectKind::DestinationRule), field: field(), problem });
+            return;
+        }
+        effective.subsets.insert(&subset.name, (subset, *rule));
     }
 }
 
 impl<'a> Effective<'a> {
     pub(crate) fn subset(&self, name: &str) -> Option<&'a Subset> {
-        self.subsets.iter().copied().find(|subset| subset.name == name)
+        steps::count();
+        self.subsets.get(name).map(|(subset, _)| *subset)
     }
 
     /// The policy for a port, of a subset or of the whole host (docs/semantics.md §4.3).

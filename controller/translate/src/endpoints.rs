@@ -16,7 +16,7 @@ use crate::world::{Typed, selects};
 type Labels = BTreeMap<String, String>;
 
 /// The endpoints of a cluster; nothing when there is no such cluster.
-pub(crate) fn translate(context: &Context<'_>, name: &ClusterName) -> Option<Endpoints> {
+pub(crate) fn translate(context: &Context<'_, '_>, name: &ClusterName) -> Option<Endpoints> {
     let (number, subset, host) = name.parts()?;
     let service = service::find(context, host)?;
     let port = service.port(number)?;
@@ -46,7 +46,7 @@ fn dedupe(endpoints: &mut Vec<Endpoint>) {
     endpoints.retain(|endpoint| seen.insert(endpoint.address.clone()));
 }
 
-fn of_slices(context: &Context<'_>, service: &Service<'_>, port: &Port, wanted: &Labels) -> Vec<Endpoint> {
+fn of_slices(context: &Context<'_, '_>, service: &Service<'_>, port: &Port, wanted: &Labels) -> Vec<Endpoint> {
     let mut endpoints = Vec::new();
     for Typed { spec: slice, meta } in context.view.slices(service.namespace, &service.name) {
         let Some(number) = slice_port(slice, &port.name) else { continue };

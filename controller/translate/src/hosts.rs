@@ -1,8 +1,11 @@
 //! Host names: short names, wildcards, and what overlaps what (docs/semantics.md §1.2, §1.3).
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::net::IpAddr;
+
+use crate::host_index::HostIndex;
+use crate::steps;
 
 /// The domain of the cluster's services.
 pub(crate) const DOMAIN: &str = "cluster.local";
@@ -37,25 +40,44 @@ pub(crate) fn subset_of(a: &str, b: &str) -> bool {
     }
 }
 
-/// For every overlapping pair the more specific host, each once (docs/semantics.md §2.5 step 2).
-pub(crate) fn intersection<'a>(ours: impl Iterator<Item = &'a str>, theirs: &[Cow<'a, str>]) -> Vec<String> {
-    let mut both = Vec::new();
-    let mut seen = HashSet::new();
-    for our in ours {
-        for their in theirs {
-            let host: &str = if subset_of(our, their) {
-                our
-            } else if subset_of(their, our) {
-                their
-            } else {
-                continue;
-            };
-            if seen.insert(host.to_owned()) {
-                both.push(host.to_owned());
+/// For every overlapping pair the more specific host, each once, in the order of our hosts and then of theirs
+/// (docs/semantics.md §2.5 step 2).
+pub(crate) fn intersection<'a>(
+    ours: &[&HostIndex],
+    text: impl Fn(usize) -> &'a str,
+    theirs: &[Cow<'a, str>],
+) -> Vec<String> {
+    let mut both: HashMap<&str, (usize, usize)> = HashMap::new();
+    let mut add = |host, place| {
+        let known = both.entry(host).or_insert(place);
+        *known = place.min(*known);
+    };
+    for (index, their) in theirs.iter().enumerate() {
+        steps::count();
+        for ours in ours {
+            for our in ours.covered(their) {
+                add(text(our), (our, index));
             }
         }
+        if let Some(our) = ours.iter().flat_map(|ours| ours.covering(their)).min() {
+            add(their, (our, index));
+        }
     }
-    both
+    let mut both: Vec<(&str, (usize, usize))> = both.into_iter().collect();
+    both.sort_by_key(|(_, place)| *place);
+    both.into_iter().map(|(host, _)| host.to_owned()).collect()
+}
+
+/// The namespace that a name below the domain of the cluster's services belongs to: `prod` for
+/// `api.prod.svc.cluster.local`, whatever is in front of it.
+pub(crate) fn cluster_namespace(host: &str) -> Option<&str> {
+    let end = host.len().checked_sub(DOMAIN.len() + ".svc.".len())?;
+    let suffix = host.get(end..)?;
+    if !suffix.eq_ignore_ascii_case(&format!(".svc.{DOMAIN}")) {
+        return None;
+    }
+    let namespace = host[..end].rsplit('.').next()?;
+    (!namespace.is_empty() && namespace != "*").then_some(namespace)
 }
 
 /// The full name of a host written in an object of that namespace.
@@ -205,7 +227,9 @@ mod tests {
     fn the_more_specific_of_each_pair_remains() {
         let both = |ours: &[&str], theirs: &[&str]| {
             let theirs: Vec<Cow<'_, str>> = theirs.iter().map(|host| Cow::Borrowed(*host)).collect();
-            intersection(ours.iter().copied(), &theirs)
+            let mut index = HostIndex::default();
+            ours.iter().enumerate().for_each(|(position, host)| index.insert(host, position));
+            intersection(&[&index], |position| ours[position], &theirs)
         };
         assert_eq!(both(&["*.foo.com"], &["a.foo.com"]), ["a.foo.com"]);
         assert_eq!(both(&["a.foo.com"], &["*.foo.com"]), ["a.foo.com"]);
@@ -222,6 +246,15 @@ mod tests {
         assert_eq!(kubernetes_service("a.b.svc.cluster.local"), Some(("a", "b")));
         assert_eq!(kubernetes_service("a.b.c.svc.cluster.local"), None);
         assert_eq!(kubernetes_service("svc.cluster.local"), None);
+        for (host, namespace) in [
+            ("api.prod.svc.cluster.local", Some("prod")),
+            ("0.db.prod.SVC.cluster.local", Some("prod")),
+            ("*.prod.svc.cluster.local", Some("prod")),
+            ("*.svc.cluster.local", None),
+            ("api.prod", None),
+        ] {
+            assert_eq!(cluster_namespace(host), namespace, "{host}");
+        }
     }
 
     #[test]

@@ -3,12 +3,17 @@
 use std::borrow::Cow;
 
 use crds::{HttpMatchRequest, HttpRoute, HttpRouteDestination, ObjectKey};
-use ir::{Destination, Forward, PathMatch, Route, RouteAction, RouteMatch};
+use ir::{Destination, Forward, Route, RouteAction, RouteMatch};
 
-use crate::report::Report;
+use crate::budget::{self, Budget};
+use crate::delegate::Resolved;
+use crate::few::Few;
+use crate::limits::name as limit;
+use crate::report::{Problem, Report};
 use crate::route::match_::{self, Conditions};
 use crate::route::{cors, destination, direct_response, fault, headers, redirect, retry, rewrite, timeout};
 use crate::scope::Scope;
+use crate::steps;
 use crate::unit::{Context, Needed};
 use crate::world::{GatewayName, selects};
 
@@ -16,9 +21,37 @@ use crate::world::{GatewayName, selects};
 pub(crate) struct SourcedRule<'a> {
     pub(crate) rule: Cow<'a, HttpRoute>,
     /// Decides what short names mean, and gets the reports.
-    pub(crate) owner: Cow<'a, ObjectKey>,
+    pub(crate) owner: ObjectKey,
     pub(crate) path: String,
+    /// The Gateways that each entry of `match` is for; all where there are none.
+    gateways: Vec<Few<GatewayName>>,
+    /// About how many bytes a route takes beside the conditions of its entry.
+    size: usize,
 }
+
+impl<'a> SourcedRule<'a> {
+    pub(crate) fn new(rule: Cow<'a, HttpRoute>, owner: ObjectKey, path: String) -> Self {
+        let gateways = |entry: &HttpMatchRequest| {
+            steps::add(1 + entry.gateways.len());
+            entry.gateways.iter().filter_map(|name| GatewayName::parse(name, &owner.namespace)).collect()
+        };
+        let gateways = rule.matches.iter().map(gateways).collect();
+        let rest = budget::size(&*rule).saturating_sub(budget::size(&rule.matches));
+        // Header operations of the rule are repeated at each destination.
+        let headers = budget::size(&rule.headers).saturating_mul(rule.route.len());
+        let size = ROUTE + rest.saturating_add(headers) + rule.route.len() * DESTINATION;
+        Self { rule, owner, path, gateways, size }
+    }
+
+    /// Whether its routes depend on the Gateway they are for.
+    pub(crate) fn is_for_gateways(&self) -> bool {
+        self.rule.matches.iter().any(|entry| !entry.gateways.is_empty())
+    }
+}
+
+/// What a route and a destination take beside their texts.
+const ROUTE: usize = 512;
+const DESTINATION: usize = 256;
 
 /// Where rules are compiled for.
 pub(crate) struct Place<'a> {
@@ -27,72 +60,144 @@ pub(crate) struct Place<'a> {
     pub(crate) port: u16,
 }
 
-/// The routes of a list of rules. Nothing comes behind a route that takes everything.
+/// The routes of a list of rules. Nothing comes behind a route that takes everything. Where the budget ends, the rest of the
+/// requests is refused: a later rule, or another object's, must not get those of a rule that is missing.
 pub(crate) fn compile(
-    context: &Context<'_>,
-    rules: &[SourcedRule<'_>],
+    context: &Context<'_, '_>,
+    resolved: &Resolved<'_>,
     place: &Place<'_>,
+    budget: &mut Budget,
     needed: &mut Needed,
     reports: &mut Vec<Report>,
 ) -> Vec<Route> {
     let mut routes = Vec::new();
-    for SourcedRule { rule, owner, path } in rules {
+    for sourced in &resolved.rules {
+        let SourcedRule { rule, owner, path, gateways, size } = sourced;
+        steps::count();
         let mut at = Scope::new(owner, path.clone(), reports);
-        let mut add = |entry: Option<&HttpMatchRequest>| {
-            let route = compile_entry(context, rule, entry, &owner.namespace, place, needed, &mut at);
+        let mut action = None;
+        let all = [None];
+        let entries: Box<dyn Iterator<Item = Option<&HttpMatchRequest>>> = if rule.matches.is_empty() {
+            Box::new(all.into_iter())
+        } else {
+            let here = rule.matches.iter().zip(gateways).filter(|(entry, gateways)| {
+                steps::count();
+                applies(context, entry, gateways, place)
+            });
+            Box::new(here.map(|(entry, _)| Some(entry)))
+        };
+        for entry in entries {
+            let needs = entry.map_or(0, budget::size).saturating_add(*size);
+            if !budget.take(needs) {
+                let effect =
+                    "the routes beyond are left out, and requests that no route before takes are answered with 503";
+                at.report(Problem::beyond(limit::ROUTE_BYTES, budget.most, effect));
+                routes.push(refusal());
+                return routes;
+            }
+            let Some(conditions) = conditions(entry) else { continue };
+            // One for all entries, whose routes differ in what depends on the path alone.
+            let action =
+                action.get_or_insert_with(|| Action::new(context, rule, &owner.namespace, place.port, needed, &mut at));
+            let route = compile_entry(rule, action, entry, conditions, place);
             let ends = route.as_ref().is_some_and(|route| route.catch_all);
             routes.extend(route);
-            ends
-        };
-        let ends = if rule.matches.is_empty() {
-            add(None);
-            true
-        } else {
-            let here = rule.matches.iter().filter(|entry| applies(context, entry, &owner.namespace, place));
-            here.into_iter().any(|entry| add(Some(entry)))
-        };
-        if ends {
-            break;
+            if ends || rule.matches.is_empty() {
+                return routes;
+            }
         }
+    }
+    if resolved.cut {
+        routes.push(refusal());
     }
     routes
 }
 
+/// Stands for rules that are missing: in their place, and not behind those of other objects.
+fn refusal() -> Route {
+    Route {
+        name: "beyond-limit".to_owned(),
+        matches: RouteMatch::default(),
+        catch_all: false,
+        plaintext: false,
+        action: RouteAction::DirectResponse(ir::DirectResponse {
+            status: 503,
+            body: None,
+            edits: ir::HeaderEdits::default(),
+        }),
+    }
+}
+
 /// Whether an entry is for this server and proxy. With `gateways` nothing is asked of the source.
-fn applies(context: &Context<'_>, entry: &HttpMatchRequest, namespace: &str, place: &Place<'_>) -> bool {
+fn applies(
+    context: &Context<'_, '_>,
+    entry: &HttpMatchRequest,
+    gateways: &Few<GatewayName>,
+    place: &Place<'_>,
+) -> bool {
     if entry.port.is_some_and(|port| port != 0 && port != i64::from(place.port)) {
         return false;
     }
     if !entry.gateways.is_empty() {
-        let mut gateways = entry.gateways.iter().filter_map(|name| GatewayName::parse(name, namespace));
-        return gateways.any(|name| name == *place.gateway);
+        return gateways.contains(place.gateway);
     }
     let source_namespace = entry.source_namespace.as_deref().unwrap_or_default();
     selects(&entry.source_labels, &context.proxy.labels)
         && (source_namespace.is_empty() || source_namespace == context.proxy.namespace)
 }
 
+/// What a rule does, as far as all of its routes do the same.
+enum Action {
+    /// Depends on the path.
+    Redirect,
+    Answer(ir::DirectResponse),
+    Forward(Forward),
+    Nothing,
+}
+
+impl Action {
+    fn new(
+        context: &Context<'_, '_>,
+        rule: &HttpRoute,
+        namespace: &str,
+        port: u16,
+        needed: &mut Needed,
+        at: &mut Scope<'_>,
+    ) -> Self {
+        if rule.redirect.is_some() {
+            Self::Redirect
+        } else if let Some(response) = &rule.direct_response {
+            direct_response::translate(response, rule).map_or(Self::Nothing, Self::Answer)
+        } else {
+            forward(context, rule, namespace, port, needed, at).map_or(Self::Nothing, Self::Forward)
+        }
+    }
+}
+
+fn conditions(entry: Option<&HttpMatchRequest>) -> Option<Conditions> {
+    match entry {
+        Some(entry) => match_::translate(entry),
+        None => Some(Conditions { matches: RouteMatch::default(), has_claims: false }),
+    }
+}
+
 fn compile_entry(
-    context: &Context<'_>,
     rule: &HttpRoute,
+    action: &Action,
     entry: Option<&HttpMatchRequest>,
-    namespace: &str,
+    conditions: Conditions,
     place: &Place<'_>,
-    needed: &mut Needed,
-    at: &mut Scope<'_>,
 ) -> Option<Route> {
-    let conditions = match entry {
-        Some(entry) => match_::translate(entry)?,
-        None => Conditions { matches: RouteMatch::default(), has_claims: false },
-    };
     let Conditions { matches, has_claims } = conditions;
     let path = matches.path.as_ref();
-    let action = if let Some(redirect) = &rule.redirect {
-        RouteAction::Redirect(redirect::translate(redirect, rule, path, place.port))
-    } else if let Some(response) = &rule.direct_response {
-        RouteAction::DirectResponse(direct_response::translate(response, rule)?)
-    } else {
-        RouteAction::Forward(forward(context, rule, path, namespace, place.port, needed, at)?)
+    let action = match action {
+        Action::Redirect => RouteAction::Redirect(redirect::translate(rule.redirect.as_ref()?, rule, path, place.port)),
+        Action::Answer(response) => RouteAction::DirectResponse(response.clone()),
+        Action::Forward(forward) => RouteAction::Forward(Forward {
+            path_rewrite: rule.rewrite.as_ref().and_then(|written| rewrite::path(written, path)),
+            ..forward.clone()
+        }),
+        Action::Nothing => return None,
     };
     Some(Route {
         name: name(rule, entry),
@@ -115,9 +220,8 @@ fn name(rule: &HttpRoute, entry: Option<&HttpMatchRequest>) -> String {
 
 /// Sends requests on; nothing where nobody would get them.
 fn forward(
-    context: &Context<'_>,
+    context: &Context<'_, '_>,
     rule: &HttpRoute,
-    path: Option<&PathMatch>,
     namespace: &str,
     port: u16,
     needed: &mut Needed,
@@ -130,6 +234,7 @@ fn forward(
         else {
             continue;
         };
+        steps::count();
         let mut at = at.item("route", index);
         let cluster = destination::cluster(context, written, namespace, port, &mut at.field("destination"));
         needed.insert(cluster.clone());
@@ -148,7 +253,7 @@ fn forward(
     let authority = rewrite::authority(rule.rewrite.as_deref()).or_else(|| headers::authority(rule.headers.as_deref()));
     Some(Forward {
         destinations,
-        path_rewrite: rule.rewrite.as_ref().and_then(|written| rewrite::path(written, path)),
+        path_rewrite: None,
         authority: authority.map(str::to_owned),
         timeout: timeout::translate(rule.timeout.as_deref()),
         retry: retry::translate(rule.retries.as_deref(), context.mesh.retry.as_ref()),

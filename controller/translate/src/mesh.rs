@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crds::mesh_config::MeshH2UpgradePolicy;
+use crds::mesh_config::{MeshH2UpgradePolicy, Tenancy};
 use crds::{Body, ConnectionPoolSettings, HttpRetry, MeshConfig, Object, ObjectKey, ObjectKind};
 
 use crate::ProxyScope;
@@ -22,6 +22,8 @@ pub(crate) struct Mesh {
     pub(crate) dns_refresh: Duration,
     pub(crate) retry: Option<HttpRetry>,
     pub(crate) h2_upgrade: bool,
+    /// Whether namespaces are kept apart better than Istio does (docs/semantics.md §1.9).
+    pub(crate) strict: bool,
     pub(crate) connection_pool: Option<ConnectionPoolSettings>,
 }
 
@@ -37,6 +39,7 @@ impl Mesh {
             connect_timeout: duration(&config.connect_timeout, 10),
             dns_refresh: duration(&config.dns_refresh_rate, 60),
             retry: config.default_http_retry_policy.clone(),
+            strict: config.tenancy == Tenancy::Strict,
             h2_upgrade: config.h2_upgrade_policy == MeshH2UpgradePolicy::Upgrade,
             connection_pool: config.default_traffic_policy.as_ref().and_then(|policy| policy.connection_pool.clone()),
             config,
@@ -67,7 +70,7 @@ pub(crate) fn read(object: Option<&Object>) -> Result<MeshConfig, Box<Report>> {
 }
 
 /// Fields that are acted on, or concern nothing that an edge gateway does.
-const NO_REPORT: [&str; 34] = [
+const NO_REPORT: [&str; 36] = [
     "accessLogEncoding",
     "accessLogFile",
     "accessLogFormat",
@@ -100,6 +103,8 @@ const NO_REPORT: [&str; 34] = [
     "proxyInboundListenPort",
     "proxyListenPort",
     "rootNamespace",
+    "scopeGatewayToNamespace",
+    "tenancy",
     "trustDomain",
     "trustDomainAliases",
 ];

@@ -133,11 +133,32 @@ pub enum Problem {
     SubsetTaken { subset: String, older: String },
     #[error("the traffic policy is left out: {older}, which is older, has one for the same host")]
     PolicyTaken { older: String },
+    #[error(
+        "there are more than {most} here, which is the limit {limit}: {effect}; an administrator raises it with --limit {limit}=NUMBER"
+    )]
+    BeyondLimit { limit: &'static str, most: usize, effect: &'static str },
+    #[error("{count} more problems of this object are not listed; --limit reports-per-object=NUMBER lists more")]
+    MoreProblems { count: usize },
+    #[error("host {host:?} belongs to namespace {owner:?}, for which {by} names it; it is not served for this object")]
+    HostOfOthers { host: String, owner: String, by: String },
+    #[error("{winner}, which is {how}, comes before this object for host {host:?}")]
+    TakenOver { host: String, winner: String, how: &'static str },
+    #[error("host {host:?} already stands for {winner}, {how}; requests do not get here")]
+    ServiceTaken { host: String, winner: String, how: &'static str },
+    #[error(
+        "host {host:?} belongs to namespace {owner:?} of the cluster; here it is ignored, because tenancy is strict"
+    )]
+    ForeignService { host: String, owner: String },
     #[error("mesh configuration cannot be read: {error}; the last good one stays in force")]
     BadMeshConfig { error: String },
 }
 
 impl Problem {
+    /// A bound was reached.
+    pub(crate) fn beyond(limit: &'static str, most: usize, effect: &'static str) -> Self {
+        Self::BeyondLimit { limit, most, effect }
+    }
+
     /// The reason in a status condition. Users script against it: never reword.
     #[must_use]
     pub fn reason(&self) -> &'static str {
@@ -183,6 +204,12 @@ impl Problem {
             Self::SubsetTaken { .. } => "SubsetTaken",
             Self::PolicyTaken { .. } => "PolicyTaken",
             Self::BadMeshConfig { .. } => "BadMeshConfig",
+            Self::BeyondLimit { .. } => "BeyondLimit",
+            Self::MoreProblems { .. } => "MoreProblems",
+            Self::HostOfOthers { .. } => "HostOfOthers",
+            Self::TakenOver { .. } => "TakenOver",
+            Self::ServiceTaken { .. } => "ServiceTaken",
+            Self::ForeignService { .. } => "ForeignService",
         }
     }
 
@@ -230,7 +257,13 @@ impl Problem {
             | Self::ServerLeftOut { .. }
             | Self::NoTcpRoute
             | Self::SubsetTaken { .. }
-            | Self::PolicyTaken { .. } => Severity::Warning,
+            | Self::PolicyTaken { .. }
+            | Self::BeyondLimit { .. }
+            | Self::MoreProblems { .. }
+            | Self::HostOfOthers { .. }
+            | Self::TakenOver { .. }
+            | Self::ServiceTaken { .. }
+            | Self::ForeignService { .. } => Severity::Warning,
         }
     }
 }

@@ -1,12 +1,18 @@
 //! The registry: which service a host stands for, as this proxy sees it (docs/semantics.md §3.19).
 
+use std::collections::HashMap;
+use std::rc::Rc;
+
 use crds::ServiceEntry;
 use crds::object::core::ServiceSpec;
 
+use crate::destination_rule;
 use crate::export::Exports;
 use crate::hosts;
 use crate::protocol::Protocol;
+use crate::report::Report;
 use crate::service_entry;
+use crate::steps;
 use crate::unit::Context;
 use crate::world::Typed;
 
@@ -20,6 +26,8 @@ pub(crate) struct Service<'a> {
     pub(crate) name: String,
     pub(crate) namespace: &'a str,
     pub(crate) ports: Vec<Port>,
+    /// Positions in `ports`, by number.
+    by_number: HashMap<u16, usize>,
     pub(crate) source: Source<'a>,
 }
 
@@ -39,12 +47,17 @@ pub(crate) enum Source<'a> {
 
 impl Service<'_> {
     pub(crate) fn port(&self, number: u16) -> Option<&Port> {
-        self.ports.iter().find(|port| port.number == number)
+        steps::count();
+        self.ports.get(*self.by_number.get(&number)?)
     }
 }
 
 /// The oldest visible service of that host; for an alias of a known service that service itself.
-pub(crate) fn find<'a>(context: &Context<'a>, host: &str) -> Option<Service<'a>> {
+pub(crate) fn find<'a>(context: &Context<'_, 'a>, host: &str) -> Option<Rc<Service<'a>>> {
+    context.view.memo().service(&context.view, host, || find_real(context, host))
+}
+
+fn find_real<'a>(context: &Context<'_, 'a>, host: &str) -> Option<Service<'a>> {
     let service = find_named(context, host)?;
     if let Source::Kubernetes(Typed { spec, .. }) = &service.source
         && let Some(target) = external_name(spec)
@@ -55,7 +68,7 @@ pub(crate) fn find<'a>(context: &Context<'a>, host: &str) -> Option<Service<'a>>
     Some(service)
 }
 
-fn find_named<'a>(context: &Context<'a>, host: &str) -> Option<Service<'a>> {
+fn find_named<'a>(context: &Context<'_, 'a>, host: &str) -> Option<Service<'a>> {
     let kubernetes = kubernetes(context, host);
     let entries = visible_entries(context, host);
     match (kubernetes, entries.first()) {
@@ -66,7 +79,7 @@ fn find_named<'a>(context: &Context<'a>, host: &str) -> Option<Service<'a>> {
     }
 }
 
-fn kubernetes<'a>(context: &Context<'a>, host: &str) -> Option<Typed<'a, ServiceSpec>> {
+fn kubernetes<'a>(context: &Context<'_, 'a>, host: &str) -> Option<Typed<'a, ServiceSpec>> {
     let (name, namespace) = hosts::kubernetes_service(host)?;
     let service = context.view.service(namespace, name)?;
     let written: Vec<String> = match service.meta.annotations.get(EXPORT_TO) {
@@ -77,10 +90,13 @@ fn kubernetes<'a>(context: &Context<'a>, host: &str) -> Option<Typed<'a, Service
     exports.visible(namespace, &context.proxy.namespace).then_some(service)
 }
 
-fn visible_entries<'a>(context: &Context<'a>, host: &str) -> Vec<Typed<'a, ServiceEntry>> {
+fn visible_entries<'a>(context: &Context<'_, 'a>, host: &str) -> Vec<Typed<'a, ServiceEntry>> {
     let default = &context.mesh.config.default_service_export_to;
     let mut entries = context.view.entries_of(host);
+    let owner = if context.mesh.strict { hosts::cluster_namespace(host) } else { None };
+    entries.retain(|entry| owner.is_none_or(|owner| owner == entry.meta.namespace));
     entries.retain(|entry| {
+        steps::add(1 + entry.spec.export_to.len());
         Exports::new(&entry.spec.export_to, default).visible(&entry.meta.namespace, &context.proxy.namespace)
     });
     entries
@@ -93,11 +109,13 @@ fn of_kubernetes<'a>(host: &str, service: Typed<'a, ServiceSpec>) -> Service<'a>
         let protocol = Protocol::of_service_port(port.protocol.as_deref(), port.app_protocol.as_deref(), &name, number);
         (protocol != Protocol::Udp).then_some(Port { number, name, protocol })
     });
+    let (ports, by_number) = distinct(ports);
     Service {
         host: host.to_owned(),
         name: service.meta.name.clone(),
         namespace: &service.meta.namespace,
-        ports: ports.collect(),
+        ports,
+        by_number,
         source: Source::Kubernetes(service),
     }
 }
@@ -107,19 +125,36 @@ fn of_entries<'a>(host: &str, mut entries: Vec<Typed<'a, ServiceEntry>>) -> Serv
     entries.retain(|entry| {
         entry.meta.namespace == oldest.meta.namespace && entry.spec.resolution == oldest.spec.resolution
     });
-    let mut ports: Vec<Port> = Vec::new();
-    for port in entries.iter().flat_map(|entry| &entry.spec.ports) {
-        let Some(port) = service_entry::port(port) else { continue };
-        if !ports.iter().any(|known| known.number == port.number) {
-            ports.push(port);
-        }
-    }
+    let (ports, by_number) =
+        distinct(entries.iter().flat_map(|entry| &entry.spec.ports).filter_map(service_entry::port));
     Service {
         host: host.to_owned(),
         name: host.to_owned(),
         namespace: &oldest.meta.namespace,
         ports,
+        by_number,
         source: Source::Entries(entries),
+    }
+}
+
+/// The first port of each number, and where it is.
+fn distinct(all: impl Iterator<Item = Port>) -> (Vec<Port>, HashMap<u16, usize>) {
+    let (mut ports, mut by_number) = (Vec::new(), HashMap::new());
+    for port in all {
+        steps::count();
+        by_number.entry(port.number).or_insert_with(|| {
+            ports.push(port);
+            ports.len() - 1
+        });
+    }
+    (ports, by_number)
+}
+
+/// Reports what holds for a host whichever of its clusters are used.
+pub(crate) fn review(context: &Context<'_, '_>, host: &str, reports: &mut Vec<Report>) {
+    let Some(service) = find(context, host) else { return };
+    if let Some(rule) = destination_rule::effective(context, &service.host, service.namespace) {
+        reports.extend(rule.reports.iter().cloned());
     }
 }
 

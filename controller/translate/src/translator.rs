@@ -10,12 +10,13 @@ use ir::{ClusterName, Encoded, Key, Resource, SecretName};
 use crate::ProxyScope;
 use crate::few::Few;
 use crate::gateway::{self, SecretUse};
+use crate::memo::Memo;
 use crate::mesh::{self, Mesh};
 use crate::report::{Problem, Report};
 use crate::step::Step;
 use crate::unit::{Context, Needed, Unit, UnitId};
-use crate::world::{Changes, Lookup, Mark, ServersByGateway, Typed, View, World, lookups};
-use crate::{cluster, endpoints, ingress, secret, settings, virtual_service};
+use crate::world::{Changes, Edge, Lookup, Mark, Typed, View, World, lookups};
+use crate::{cluster, endpoints, ingress, secret, service, settings, virtual_service};
 
 /// What one proxy is told, kept up to date.
 #[derive(Debug)]
@@ -26,10 +27,12 @@ pub struct Translator {
     units: BTreeMap<Arc<UnitId>, Unit>,
     /// Who asked what. Names of units are shared with the units, which are many.
     askers: HashMap<Mark, Few<Arc<UnitId>>>,
-    servers: ServersByGateway,
+    edge: Edge,
     secrets: BTreeMap<SecretName, Vec<SecretUse>>,
     /// How many units name a cluster.
     needed: BTreeMap<ClusterName, usize>,
+    /// How many clusters of a host are named.
+    clusters: BTreeMap<String, usize>,
     /// Whose reports are about an object.
     reporters: HashMap<ObjectKey, Few<Arc<UnitId>>>,
     started: bool,
@@ -67,9 +70,10 @@ impl Translator {
             mesh_report: None,
             units: BTreeMap::new(),
             askers: HashMap::new(),
-            servers: ServersByGateway::new(),
+            edge: Edge::default(),
             secrets: BTreeMap::new(),
             needed: BTreeMap::new(),
+            clusters: BTreeMap::new(),
             reporters: HashMap::new(),
             started: false,
         }
@@ -97,16 +101,17 @@ impl Translator {
         for key in changes.objects.iter().filter(has_group) {
             step.dirty.insert(UnitId::Group(key.clone()));
         }
+        let memo = Memo::default();
         // In this order, because each stage decides what the next ones have to do.
-        self.run(&UnitId::Settings, world, &mut step);
-        self.run(&UnitId::Gateways, world, &mut step);
+        self.run(&UnitId::Settings, world, &memo, &mut step);
+        self.run(&UnitId::Gateways, world, &memo, &mut step);
         while let Some(unit) = step.dirty.range(first_group()..).find(|unit| matches!(unit, UnitId::Group(_))).cloned()
         {
-            self.run(&unit, world, &mut step);
+            self.run(&unit, world, &memo, &mut step);
         }
         while let Some(unit) = step.dirty.pop_first() {
             step.dirty.insert(unit.clone());
-            self.run(&unit, world, &mut step);
+            self.run(&unit, world, &memo, &mut step);
         }
         step.finish()
     }
@@ -120,7 +125,8 @@ impl Translator {
     /// call it (docs/semantics.md §2.3).
     #[must_use]
     pub fn listening_port(&self, world: &World, port: u16) -> u16 {
-        let context = Context { view: View::new(world, &self.servers), proxy: &self.proxy, mesh: &self.mesh };
+        let memo = Memo::default();
+        let context = Context { view: View::new(world, &self.edge, &memo), proxy: &self.proxy, mesh: &self.mesh };
         gateway::listening_port(&context, port)
     }
 
@@ -177,13 +183,15 @@ impl Translator {
     #[must_use]
     pub fn resources_of(&self, world: &World, object: &ObjectKey) -> BTreeSet<Key> {
         let Some(found) = world.get(object) else { return BTreeSet::new() };
+        let memo = Memo::default();
         let mut units: BTreeSet<&UnitId> = BTreeSet::new();
         // Every proxy looks at every Gateway; those it does not select have no part in it.
         // The same goes for Ingresses.
         let has_part = match &found.body {
-            Body::Gateway(spec) => gateway::is_selected(spec, &self.proxy),
+            Body::Gateway(spec) => gateway::is_selected(Typed { meta: &found.meta, spec }, &self.proxy, &self.mesh),
             Body::Ingress(spec) => {
-                let context = Context { view: View::new(world, &self.servers), proxy: &self.proxy, mesh: &self.mesh };
+                let context =
+                    Context { view: View::new(world, &self.edge, &memo), proxy: &self.proxy, mesh: &self.mesh };
                 ingress::is_served(&context, Typed { meta: &found.meta, spec })
             }
             _ => true,
@@ -232,13 +240,13 @@ impl Translator {
     }
 
     /// Runs a unit if it is due.
-    fn run(&mut self, id: &UnitId, world: &World, step: &mut Step) {
+    fn run<'w>(&mut self, id: &UnitId, world: &'w World, memo: &Memo<'w>, step: &mut Step) {
         if !step.dirty.remove(id) {
             return;
         }
         step.units_run += 1;
-        let servers = std::mem::take(&mut self.servers);
-        let context = Context { view: View::new(world, &servers), proxy: &self.proxy, mesh: &self.mesh };
+        let edge = std::mem::take(&mut self.edge);
+        let context = Context { view: View::new(world, &edge, memo), proxy: &self.proxy, mesh: &self.mesh };
         let mut unit = Unit::default();
         let mut needed = Needed::new();
         let mut gateways = None;
@@ -249,6 +257,7 @@ impl Translator {
                 let mut made = gateway::translate(&context, &mut unit.reports);
                 unit.resources.put(std::mem::take(&mut made.listeners).into_iter().map(Resource::Listener));
                 unit.resources.put(std::mem::take(&mut made.tables).into_iter().map(Resource::RouteTable));
+                unit.resources.put(made.closed.take().map(Resource::RouteGroup));
                 needed = std::mem::take(&mut made.needed);
                 gateways = Some(made);
             }
@@ -268,13 +277,19 @@ impl Translator {
             }
             UnitId::Cluster(name) => {
                 exists = self.needed.contains_key(name);
-                let cluster = cluster::translate(&context, name, &mut unit.reports).filter(|_| exists);
+                let cluster = cluster::translate(&context, name).filter(|_| exists);
                 unit.resources.put(cluster.map(Resource::Cluster));
             }
             UnitId::Endpoints(name) => {
                 exists = self.needed.contains_key(name);
                 let endpoints = endpoints::translate(&context, name).filter(|_| exists);
                 unit.resources.put(endpoints.map(Resource::Endpoints));
+            }
+            UnitId::Service(host) => {
+                exists = self.clusters.contains_key(host);
+                if exists {
+                    service::review(&context, host, &mut unit.reports);
+                }
             }
             UnitId::Secret(name) => {
                 exists = self.secrets.contains_key(name);
@@ -285,7 +300,7 @@ impl Translator {
         let asked = context.view.into_asked();
         unit.needed = needed.into_iter().collect();
         unit.reports.shrink_to_fit();
-        self.servers = servers;
+        self.edge = edge;
         unit.asked = asked.iter().map(Lookup::mark).collect();
         self.keep(id, unit, exists, step);
         if let Some(made) = gateways {
@@ -294,7 +309,7 @@ impl Translator {
     }
 
     /// A certificate; a bad or deleted one leaves the last good one in use (docs/semantics.md §2.8).
-    fn secret(&self, context: &Context<'_>, name: &SecretName, reports: &mut Vec<Report>) -> Option<Resource> {
+    fn secret(&self, context: &Context<'_, '_>, name: &SecretName, reports: &mut Vec<Report>) -> Option<Resource> {
         let object = secret::object_name(name.as_str());
         let namespace = &self.proxy.namespace;
         let last = || {
@@ -342,7 +357,7 @@ impl Translator {
             let count = self.needed.entry(name.clone()).or_insert(0);
             *count += 1;
             if *count == 1 {
-                step.dirty.extend([UnitId::Cluster(name.clone()), UnitId::Endpoints(name.clone())]);
+                self.count_cluster(name, true, step);
             }
         }
         for name in old.needed.difference(&unit.needed) {
@@ -350,7 +365,7 @@ impl Translator {
                 *count -= 1;
                 if *count == 0 {
                     self.needed.remove(name);
-                    step.dirty.extend([UnitId::Cluster(name.clone()), UnitId::Endpoints(name.clone())]);
+                    self.count_cluster(name, false, step);
                 }
             }
         }
@@ -360,9 +375,32 @@ impl Translator {
         {
             step.reported.extend(self.secrets.get(name).into_iter().flatten().map(|one| one.gateway.clone()));
         }
+        if let UnitId::Secret(name) = id {
+            if unit.resources.keys().next().is_some() {
+                self.edge.held.insert(name.clone());
+            } else {
+                self.edge.held.remove(name);
+            }
+        }
         self.list_reports(&shared, &old, if exists { Some(&unit) } else { None });
         if exists {
             self.units.insert(shared, unit);
+        }
+    }
+
+    /// Notes that a cluster is needed, or no longer; its host's other clusters may depend on how many there are.
+    fn count_cluster(&mut self, name: &ClusterName, more: bool, step: &mut Step) {
+        step.dirty.extend([UnitId::Cluster(name.clone()), UnitId::Endpoints(name.clone())]);
+        let Some((_, _, host)) = name.parts() else { return };
+        let before = self.clusters.get(host).copied().unwrap_or(0);
+        let count = if more { before + 1 } else { before.saturating_sub(1) };
+        if count == 0 {
+            self.clusters.remove(host);
+        } else {
+            self.clusters.insert(host.to_owned(), count);
+        }
+        if count == usize::from(more) {
+            step.dirty.insert(UnitId::Service(host.to_owned()));
         }
     }
 
@@ -386,11 +424,13 @@ impl Translator {
     /// Takes over what the Gateways' translation decided for others.
     fn adopt(&mut self, made: gateway::Gateways, step: &mut Step) {
         let differing: Vec<Lookup> = {
-            let names: BTreeSet<_> = self.servers.keys().chain(made.servers.keys()).collect();
-            let differs = names.into_iter().filter(|name| self.servers.get(*name) != made.servers.get(*name));
-            differs.map(|name| Lookup::Servers(name.clone())).collect()
+            let names: BTreeSet<_> = self.edge.servers.keys().chain(made.servers.keys()).collect();
+            let differs = names.into_iter().filter(|name| self.edge.servers.get(*name) != made.servers.get(*name));
+            let differs = differs.map(|name| Lookup::Servers(name.clone()));
+            differs.chain((self.edge.claims != made.claims).then_some(Lookup::Claims)).collect()
         };
-        self.servers = made.servers;
+        self.edge.servers = made.servers;
+        self.edge.claims = made.claims;
         for lookup in &differing {
             self.mark(lookup, step);
         }

@@ -23,12 +23,14 @@ pub(crate) enum UnitId {
     IngressHost(String),
     Cluster(ClusterName),
     Endpoints(ClusterName),
+    /// What holds for a service as a whole, whichever of its clusters are used: reports.
+    Service(String),
     Secret(SecretName),
 }
 
 /// What a translation may look at.
-pub(crate) struct Context<'a> {
-    pub(crate) view: View<'a>,
+pub(crate) struct Context<'a, 'w> {
+    pub(crate) view: View<'a, 'w>,
     pub(crate) proxy: &'a ProxyScope,
     pub(crate) mesh: &'a Mesh,
 }

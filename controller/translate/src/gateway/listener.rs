@@ -12,8 +12,14 @@ use super::{BoundServer, Candidate, Gateways, ServerProtocol, tcp, tls};
 use crate::report::{Problem, Report};
 use crate::unit::Context;
 
-pub(super) fn build(context: &Context<'_>, ports: Ports<'_>, reports: &mut Vec<Report>) -> Gateways {
+pub(super) fn build(context: &Context<'_, '_>, ports: Ports<'_>, reports: &mut Vec<Report>) -> Gateways {
     let mut made = Gateways::default();
+    for candidate in &ports.left_out {
+        // Its certificate is to be known, because it decides who gets the name.
+        if let Some(settings) = &candidate.server.tls {
+            tls::translate(candidate, settings, &mut made.secrets);
+        }
+    }
     for (name, socket) in &ports.sockets {
         let Some(bind) = bind(name) else { continue };
         let plaintext = plaintext(context, name, socket, &mut made, reports);
@@ -32,7 +38,7 @@ pub(super) fn build(context: &Context<'_>, ports: Ports<'_>, reports: &mut Vec<R
 }
 
 fn plaintext(
-    context: &Context<'_>,
+    context: &Context<'_, '_>,
     name: &SocketName,
     socket: &Socket<'_>,
     made: &mut Gateways,
@@ -59,7 +65,7 @@ fn plaintext(
 }
 
 fn tls_chain(
-    context: &Context<'_>,
+    context: &Context<'_, '_>,
     candidate: &Candidate<'_>,
     made: &mut Gateways,
     reports: &mut Vec<Report>,
@@ -89,7 +95,7 @@ fn tls_chain(
 }
 
 fn tcp_chain(
-    context: &Context<'_>,
+    context: &Context<'_, '_>,
     candidate: &Candidate<'_>,
     made: &mut Gateways,
     reports: &mut Vec<Report>,
@@ -104,13 +110,7 @@ fn tcp_chain(
 
 /// Lets VirtualServices find the server.
 fn bind_server(candidate: &Candidate<'_>, table: &TableName, https_redirect: bool, made: &mut Gateways) {
-    let server = BoundServer {
-        table: table.clone(),
-        rank: candidate.rank(),
-        port: candidate.number,
-        hosts: candidate.hosts.clone(),
-        https_redirect,
-    };
+    let server = BoundServer::new(candidate, table, https_redirect);
     Arc::make_mut(made.servers.entry(candidate.gateway_name()).or_default()).push(server);
 }
 
@@ -134,7 +134,7 @@ fn listener_name(name: &SocketName) -> ListenerName {
     })
 }
 
-fn http_table(name: &SocketName) -> String {
+pub(super) fn http_table(name: &SocketName) -> String {
     let SocketName { port, bind } = name;
     if bind.is_empty() { format!("http.{port}") } else { format!("http.{port}.{bind}") }
 }

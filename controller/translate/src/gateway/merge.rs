@@ -11,14 +11,27 @@ pub(super) struct Ports<'a> {
     pub(super) sockets: BTreeMap<SocketName, Socket<'a>>,
     /// Route tables of terminating servers are named after these; each may exist once.
     identities: BTreeSet<String>,
+    /// TLS servers that share a name with others, and are left out.
+    pub(super) left_out: Vec<Candidate<'a>>,
 }
 
 /// Servers with different addresses never conflict.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct SocketName {
     pub(super) port: u16,
     /// Empty for every address.
     pub(super) bind: String,
+}
+
+impl SocketName {
+    pub(super) fn of(candidate: &Candidate<'_>) -> Self {
+        let bind = match candidate.bind() {
+            // Both mean what no address means.
+            None | Some("0.0.0.0" | "::") => String::new(),
+            Some(bind) => bind.to_owned(),
+        };
+        Self { port: candidate.port, bind }
+    }
 }
 
 #[derive(Default)]
@@ -34,12 +47,7 @@ pub(super) struct Socket<'a> {
 
 impl<'a> Ports<'a> {
     pub(super) fn add(&mut self, candidate: Candidate<'a>, reports: &mut Vec<Report>) {
-        let bind = match candidate.bind() {
-            // Both mean what no address means.
-            None | Some("0.0.0.0" | "::") => String::new(),
-            Some(bind) => bind.to_owned(),
-        };
-        let socket = self.sockets.entry(SocketName { port: candidate.port, bind }).or_default();
+        let socket = self.sockets.entry(SocketName::of(&candidate)).or_default();
         let refused = match candidate.protocol {
             ServerProtocol::Http | ServerProtocol::Tcp => socket.refuse_plaintext(&candidate),
             ServerProtocol::Tls => {
@@ -60,6 +68,9 @@ impl<'a> Ports<'a> {
         match (refused, candidate.protocol) {
             (Some(problem), _) => {
                 reports.push(Report { object: candidate.object(), field: candidate.path(), problem });
+                if candidate.contested {
+                    self.left_out.push(candidate);
+                }
             }
             (None, ServerProtocol::Tls) => socket.tls.push(candidate),
             (None, ServerProtocol::Http | ServerProtocol::Tcp) => socket.plaintext.push(candidate),

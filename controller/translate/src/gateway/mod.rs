@@ -4,18 +4,26 @@
 mod listener;
 mod merge;
 mod port;
+mod sockets;
 mod tcp;
+mod tenants;
 mod tls;
 mod validate;
 
-use std::collections::{BTreeMap, HashMap};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crds::{Gateway, ObjectKey, ObjectKind, Server};
-use ir::{Listener, RouteTable, SecretName, ServerRank, TableName};
+use ir::{Listener, RouteGroup, RouteTable, SecretName, ServerRank, TableName};
 
 use crate::ProxyScope;
+use crate::host_index::HostIndex;
+use crate::hosts;
 use crate::ingress::{self, IngressServers};
+use crate::mesh::Mesh;
 use crate::report::Report;
+use crate::steps;
+use crate::tenancy::Claims;
 use crate::unit::{Context, Needed};
 use crate::world::{GatewayName, ServersByGateway, Typed, selects};
 
@@ -31,6 +39,10 @@ pub(crate) struct Gateways {
     pub(crate) secrets: BTreeMap<SecretName, Vec<SecretUse>>,
     /// Clusters of TCP servers.
     pub(crate) needed: Needed,
+    /// Which hosts are whose.
+    pub(crate) claims: Claims,
+    /// Virtual hosts that keep claimed hosts from others' wildcards, where their owners have no route.
+    pub(crate) closed: Option<RouteGroup>,
 }
 
 /// A place that names a secret.
@@ -49,10 +61,39 @@ pub(crate) struct BoundServer {
     pub(crate) port: u16,
     pub(crate) hosts: Vec<ServerHost>,
     pub(crate) https_redirect: bool,
+    /// Of `hosts`, by the namespace that each is for.
+    index: BTreeMap<Option<String>, HostIndex>,
+}
+
+impl BoundServer {
+    fn new(candidate: &Candidate<'_>, table: &TableName, https_redirect: bool) -> Self {
+        let mut index: BTreeMap<Option<String>, HostIndex> = BTreeMap::new();
+        for (position, ServerHost { namespace, host }) in candidate.hosts.iter().enumerate() {
+            match index.get_mut(namespace) {
+                Some(index) => index.insert(host, position),
+                None => index.entry(namespace.clone()).or_default().insert(host, position),
+            }
+        }
+        Self {
+            table: table.clone(),
+            rank: candidate.rank(),
+            port: candidate.number,
+            hosts: candidate.hosts.clone(),
+            https_redirect,
+            index,
+        }
+    }
+
+    /// What hosts of a namespace's object, or of an Ingress, and those of the server have in common.
+    pub(crate) fn common_hosts(&self, namespace: Option<&str>, theirs: &[Cow<'_, str>]) -> Vec<String> {
+        let own = namespace.and_then(|namespace| self.index.get(&Some(namespace.to_owned())));
+        let ours: Vec<&HostIndex> = self.index.get(&None).into_iter().chain(own).collect();
+        hosts::intersection(&ours, |position| &self.hosts[position].host, theirs)
+    }
 }
 
 /// An entry of a server's `hosts`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct ServerHost {
     /// Only VirtualServices of this namespace; any without.
     pub(crate) namespace: Option<String>,
@@ -79,6 +120,8 @@ struct Candidate<'a> {
     port: u16,
     protocol: ServerProtocol,
     hosts: Vec<ServerHost>,
+    /// Under strict tenancy: another TLS server wants one of its names.
+    contested: bool,
 }
 
 /// What a server's protocol and TLS settings make of it.
@@ -93,6 +136,11 @@ enum ServerProtocol {
 impl Candidate<'_> {
     fn gateway_name(&self) -> GatewayName {
         GatewayName { namespace: self.gateway.meta.namespace.clone(), name: self.gateway.meta.name.clone() }
+    }
+
+    /// The namespace of whoever wrote the server.
+    fn owner(&self) -> &str {
+        self.ingress.map_or(&self.gateway.meta.namespace, |made| &made.ingress.namespace)
     }
 
     /// The object that the server was written in.
@@ -126,28 +174,51 @@ impl Candidate<'_> {
     }
 }
 
-pub(crate) fn translate(context: &Context<'_>, reports: &mut Vec<Report>) -> Gateways {
+pub(crate) fn translate(context: &Context<'_, '_>, reports: &mut Vec<Report>) -> Gateways {
     let of_ingresses = ingress::servers(context, reports);
     let mut gateways: Vec<(Typed<'_, Gateway>, Option<&IngressServers>)> =
         of_ingresses.iter().map(|made| (Typed { meta: &made.meta, spec: &made.gateway }, Some(made))).collect();
     let written = context.view.gateways().into_iter();
-    gateways.extend(written.filter(|gateway| is_selected(gateway.spec, context.proxy)).map(|gateway| (gateway, None)));
-    let mut ports = merge::Ports::default();
+    gateways.extend(
+        written.filter(|gateway| is_selected(*gateway, context.proxy, context.mesh)).map(|gateway| (gateway, None)),
+    );
+    if context.mesh.strict {
+        gateways.sort_by_key(|(gateway, _)| gateway.age());
+    }
     let mut listening = HashMap::new();
+    let mut claims = Claims::new(context.mesh, context.proxy);
+    let mut candidates = Vec::new();
     for (gateway, ingress) in gateways {
+        let first = candidates.len();
         for (index, server) in gateway.spec.servers.iter().enumerate() {
+            steps::count();
             let mut port = |number| *listening.entry(number).or_insert_with(|| port::translate(context, number));
-            if let Some(candidate) = candidate(gateway, ingress, index, server, &mut port) {
-                ports.add(candidate, reports);
-            }
+            candidates.extend(candidate(gateway, ingress, index, server, &mut port));
+        }
+        if ingress.is_none() {
+            let hosts: Vec<(usize, &[ServerHost])> =
+                candidates[first..].iter().map(|it: &Candidate<'_>| (it.index, it.hosts.as_slice())).collect();
+            claims.add(gateway, &hosts, reports);
         }
     }
-    listener::build(context, ports, reports)
+    let mut candidates = sockets::grant(context, candidates, reports);
+    if context.mesh.strict {
+        candidates = tenants::apart(context, &claims, candidates, reports);
+    }
+    let mut ports = merge::Ports::default();
+    for candidate in candidates {
+        ports.add(candidate, reports);
+    }
+    let closed = tenants::closed(context, &claims, &ports);
+    let mut made = listener::build(context, ports, reports);
+    (made.claims, made.closed) = (claims, closed);
+    made
 }
 
 /// Whether a Gateway is for this proxy.
-pub(crate) fn is_selected(gateway: &Gateway, proxy: &ProxyScope) -> bool {
-    gateway.selector.as_ref().is_none_or(|selector| selects(selector, &proxy.labels))
+pub(crate) fn is_selected(gateway: Typed<'_, Gateway>, proxy: &ProxyScope, mesh: &Mesh) -> bool {
+    let in_scope = !mesh.config.scope_gateway_to_namespace || gateway.meta.namespace == proxy.namespace;
+    in_scope && gateway.spec.selector.as_ref().is_none_or(|selector| selects(selector, &proxy.labels))
 }
 
 /// A server that can be programmed at all; `validate` reported the others.
@@ -173,19 +244,21 @@ fn candidate<'a>(
     if protocol == ServerProtocol::Tls && server.tls.is_none() {
         return None;
     }
-    let hosts = hosts(&server.hosts, &gateway.meta.namespace);
+    let hosts = read_hosts(&server.hosts, &gateway.meta.namespace);
     if hosts.is_empty() {
         return None;
     }
     let port = if is_unix { 0 } else { listening_port(number) };
-    Some(Candidate { gateway, ingress, index, server, number, port, protocol, hosts })
+    Some(Candidate { gateway, ingress, index, server, number, port, protocol, hosts, contested: false })
 }
 
 /// Reads host entries. `*/*` stands for all of them.
-fn hosts(written: &[String], own: &str) -> Vec<ServerHost> {
+fn read_hosts(written: &[String], own: &str) -> Vec<ServerHost> {
     let any = || ServerHost { namespace: None, host: "*".to_owned() };
     let mut hosts = Vec::with_capacity(written.len());
+    let mut seen = HashSet::new();
     for entry in written {
+        steps::count();
         let (namespace, host) = match entry.split_once('/') {
             None => (None, entry.as_str()),
             Some(("*", "*")) => return vec![any()],
@@ -197,7 +270,7 @@ fn hosts(written: &[String], own: &str) -> Vec<ServerHost> {
             continue;
         }
         let entry = ServerHost { namespace, host: host.to_owned() };
-        if !hosts.contains(&entry) {
+        if seen.insert(entry.clone()) {
             hosts.push(entry);
         }
     }

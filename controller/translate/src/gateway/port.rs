@@ -12,7 +12,7 @@ const OPT_OUT: &str = "experimental.istio.io/disable-gateway-port-translation";
 
 /// The port to listen on: of the oldest Service or ServiceEntry that selects the proxy and has the port; without one
 /// the number as it is.
-pub(crate) fn translate(context: &Context<'_>, number: u16) -> u16 {
+pub(crate) fn translate(context: &Context<'_, '_>, number: u16) -> u16 {
     let of_service = of_service(context, number);
     let of_entry = of_entry(context, number);
     match (of_service, of_entry) {
@@ -30,7 +30,7 @@ pub(crate) fn translate(context: &Context<'_>, number: u16) -> u16 {
 
 type Age<'a> = (i64, &'a str, &'a str);
 
-fn of_service<'a>(context: &Context<'a>, number: u16) -> Option<(Age<'a>, u16)> {
+fn of_service<'a>(context: &Context<'_, 'a>, number: u16) -> Option<(Age<'a>, u16)> {
     let namespace = context.proxy.namespace.as_str();
     let services = context.view.selecting_services(namespace);
     services.into_iter().find_map(|service| {
@@ -60,7 +60,7 @@ fn of_service<'a>(context: &Context<'a>, number: u16) -> Option<(Age<'a>, u16)> 
     })
 }
 
-fn of_entry<'a>(context: &Context<'a>, number: u16) -> Option<(Age<'a>, u16)> {
+fn of_entry<'a>(context: &Context<'_, 'a>, number: u16) -> Option<(Age<'a>, u16)> {
     let entries = context.view.selecting_entries(&context.proxy.namespace);
     entries.into_iter().find_map(|entry| {
         let selector = entry.spec.workload_selector.as_ref()?;

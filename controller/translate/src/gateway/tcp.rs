@@ -14,7 +14,7 @@ use crate::world::{GatewayName, Typed};
 
 /// The destinations of the first rule that fits, of the first VirtualService that has one.
 pub(super) fn chain(
-    context: &Context<'_>,
+    context: &Context<'_, '_>,
     candidate: &Candidate<'_>,
     needed: &mut Needed,
     reports: &mut Vec<Report>,
@@ -60,7 +60,7 @@ fn fits(entry: &L4MatchAttributes, gateway: &GatewayName, port: u16, namespace: 
 }
 
 fn destinations(
-    context: &Context<'_>,
+    context: &Context<'_, '_>,
     route: &[RouteDestination],
     namespace: &str,
     port: u16,

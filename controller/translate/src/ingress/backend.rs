@@ -14,7 +14,7 @@ use crate::unit::{Context, Needed};
 /// The cluster of a backend in that namespace; nothing for one that leaves its path out. A service that does not exist
 /// is named all the same: requests get 503.
 pub(super) fn cluster(
-    context: &Context<'_>,
+    context: &Context<'_, '_>,
     backend: &IngressBackend,
     namespace: &str,
     needed: &mut Needed,
@@ -31,7 +31,7 @@ pub(super) fn cluster(
     let service = service::find(context, &host);
     let number = match number(written) {
         Some(number) => number,
-        None => named_port(written, &host, service.as_ref(), &mut at)?,
+        None => named_port(written, &host, service.as_deref(), &mut at)?,
     };
     let name = match &service {
         None => {
@@ -86,7 +86,7 @@ fn ports(service: &Service<'_>) -> String {
 }
 
 /// A route to a cluster. `name` says in logs which Ingress it is from.
-pub(super) fn route(context: &Context<'_>, name: &str, matches: RouteMatch, cluster: ClusterName) -> Route {
+pub(super) fn route(context: &Context<'_, '_>, name: &str, matches: RouteMatch, cluster: ClusterName) -> Route {
     let destination =
         Destination { cluster, weight: 1, edits: HeaderEdits::default(), authority: None, tell_original_host: false };
     Route {

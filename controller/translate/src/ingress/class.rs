@@ -29,7 +29,7 @@ pub(super) enum Owner<'a> {
     Unknown(&'a str),
 }
 
-pub(super) fn owner<'a>(view: &View<'_>, mesh: &MeshConfig, ingress: Typed<'a, IngressSpec>) -> Owner<'a> {
+pub(super) fn owner<'a>(view: &View<'_, '_>, mesh: &MeshConfig, ingress: Typed<'a, IngressSpec>) -> Owner<'a> {
     let Typed { meta, spec } = ingress;
     if mesh.ingress_controller_mode == IngressControllerMode::Off {
         return Owner::Other;
@@ -51,7 +51,7 @@ pub(super) fn owner<'a>(view: &View<'_>, mesh: &MeshConfig, ingress: Typed<'a, I
 
 /// Those of these that are ours.
 pub(super) fn ours<'a>(
-    view: &View<'_>,
+    view: &View<'_, '_>,
     mesh: &MeshConfig,
     ingresses: Vec<Typed<'a, IngressSpec>>,
 ) -> impl Iterator<Item = Typed<'a, IngressSpec>> {
@@ -59,7 +59,7 @@ pub(super) fn ours<'a>(
 }
 
 /// Whether the proxy asked about serves an Ingress.
-pub(crate) fn is_served(context: &Context<'_>, ingress: Typed<'_, IngressSpec>) -> bool {
+pub(crate) fn is_served(context: &Context<'_, '_>, ingress: Typed<'_, IngressSpec>) -> bool {
     let mesh = &context.mesh.config;
     place::is_selected(mesh, context.proxy) && owner(&context.view, mesh, ingress) == Owner::Ours
 }

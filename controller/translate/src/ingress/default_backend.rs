@@ -15,7 +15,7 @@ const FIELD: &str = "spec.defaultBackend";
 
 /// The group of an Ingress's default backend: a catch-all for every host, and for those of its own rules.
 pub(crate) fn translate(
-    context: &Context<'_>,
+    context: &Context<'_, '_>,
     key: &ObjectKey,
     needed: &mut Needed,
     reports: &mut Vec<Report>,
@@ -26,7 +26,7 @@ pub(crate) fn translate(
     hosts.extend(place::rule_hosts(ingress.spec));
     // Behind every server that routes may have come from.
     let last = ServerRank { created: i64::MAX, name: String::new(), namespace: String::new(), index: u32::MAX };
-    let bindings = place::bind(context, std::iter::once(ingress), &hosts, Some(&last));
+    let bindings = place::bind(context, std::iter::once(ingress), &hosts, Some(&last), reports);
     if bindings.is_empty() {
         return None;
     }
@@ -61,7 +61,7 @@ fn report_missing(spec: &IngressSpec, key: &ObjectKey, reports: &mut Vec<Report>
 }
 
 /// The oldest Ingress with a default backend, if it is older.
-fn older(context: &Context<'_>, age: (i64, &str, &str)) -> Option<String> {
+fn older(context: &Context<'_, '_>, age: (i64, &str, &str)) -> Option<String> {
     let all = context.view.default_backends();
     let oldest = class::ours(&context.view, &context.mesh.config, all).next()?;
     (Typed::age(&oldest) < age).then(|| oldest.key(ObjectKind::Ingress).to_string())

@@ -8,8 +8,10 @@ use ir::{ClusterName, Route, RouteGroup};
 
 use super::path::{IngressPath, Paths};
 use super::{backend, class, place};
+use crate::memo::RulesByHost;
 use crate::report::{Problem, Report};
 use crate::scope::Scope;
+use crate::steps;
 use crate::unit::{Context, Needed};
 use crate::world::Typed;
 
@@ -34,18 +36,31 @@ impl Entry<'_> {
 
 /// The group of a host; nothing where no Ingress serves it here.
 pub(crate) fn translate(
-    context: &Context<'_>,
+    context: &Context<'_, '_>,
     host: &str,
     needed: &mut Needed,
     reports: &mut Vec<Report>,
 ) -> Option<RouteGroup> {
     let named = context.view.ingresses_for(host);
-    let ours: Vec<_> = class::ours(&context.view, &context.mesh.config, named).collect();
-    let bindings = place::bind(context, ours.iter().copied(), &[host], None);
+    let mut ours: Vec<_> = class::ours(&context.view, &context.mesh.config, named).collect();
+    // Those that do not get the host give it no paths either.
+    ours.retain(|ingress| {
+        let refused = context.view.claims().refuse(host, &ingress.meta.namespace, ingress.meta.created);
+        let is_served = refused.is_none();
+        if let Some(problem) = refused
+            && place::is_selected(&context.mesh.config, context.proxy)
+        {
+            let (object, field) = (ingress.key(ObjectKind::Ingress), "spec.rules".to_owned());
+            reports.push(Report { object, field, problem });
+        }
+        is_served
+    });
+    let oldest = ours.first().copied()?;
+    let bindings = place::bind(context, ours.iter().copied(), &[host], None, reports);
     if bindings.is_empty() {
         return None;
     }
-    let mut entries: Vec<Entry<'_>> = ours.iter().flat_map(|ingress| entries(*ingress, host)).collect();
+    let mut entries: Vec<Entry<'_>> = ours.iter().flat_map(|ingress| entries(context, *ingress, host)).collect();
     // Stable: of equal ones the older Ingress's decides.
     entries.sort_by_key(|entry| entry.path.order());
     let routes = routes(context, &entries, needed, reports);
@@ -55,26 +70,39 @@ pub(crate) fn translate(
     Some(RouteGroup {
         // Capital letters are in no namespace's name.
         name: format!("Ingress/host/{host}"),
-        precedence: place::precedence(host),
+        precedence: place::precedence(host, context.mesh.strict, oldest.meta),
         bindings,
         route_lists: vec![routes],
     })
 }
 
-fn entries<'a>(ingress: Typed<'a, IngressSpec>, host: &str) -> Vec<Entry<'a>> {
+fn entries<'a>(context: &Context<'_, 'a>, ingress: Typed<'a, IngressSpec>, host: &str) -> Vec<Entry<'a>> {
     let mut entries = Vec::new();
-    for (rule, written) in ingress.spec.rules.iter().flatten().enumerate() {
-        if place::rule_host(written.host.as_deref()) != host {
-            continue;
+    let by_host = context.view.memo().ingress_rules(&ingress.key(ObjectKind::Ingress), || {
+        let mut by_host = RulesByHost::new();
+        for (rule, host) in place::rule_hosts(ingress.spec).enumerate() {
+            steps::count();
+            by_host.entry(host).or_default().push(rule);
         }
+        by_host
+    });
+    let rules = ingress.spec.rules.as_deref().unwrap_or_default();
+    for rule in by_host.get(host).into_iter().flatten().copied() {
+        let Some(written) = rules.get(rule) else { continue };
         for (index, path) in written.http.iter().flat_map(|http| &http.paths).enumerate() {
+            steps::count();
             entries.push(Entry { ingress, rule, index, path: IngressPath::new(path), backend: &path.backend });
         }
     }
     entries
 }
 
-fn routes(context: &Context<'_>, entries: &[Entry<'_>], needed: &mut Needed, reports: &mut Vec<Report>) -> Vec<Route> {
+fn routes(
+    context: &Context<'_, '_>,
+    entries: &[Entry<'_>],
+    needed: &mut Needed,
+    reports: &mut Vec<Report>,
+) -> Vec<Route> {
     let mut routes = Vec::new();
     let mut seen: BTreeMap<Paths<'_>, String> = BTreeMap::new();
     for entry in entries {
@@ -92,7 +120,7 @@ fn routes(context: &Context<'_>, entries: &[Entry<'_>], needed: &mut Needed, rep
 
 /// The cluster of a path that decides anything.
 fn judge(
-    context: &Context<'_>,
+    context: &Context<'_, '_>,
     entry: &Entry<'_>,
     earlier: Option<&String>,
     needed: &mut Needed,

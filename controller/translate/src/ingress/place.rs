@@ -1,13 +1,19 @@
 //! Where Ingresses stand: the Gateway each one is taken for, which proxies serve them, and their order among the routes
 //! of VirtualServices.
 
+use std::collections::HashSet;
+
 use crds::object::ingress::IngressSpec;
-use crds::{MeshConfig, Meta};
+use crds::{MeshConfig, Meta, ObjectKind};
 use ir::{Binding, Host, Precedence, ServerRank};
 
 use crate::ProxyScope;
+use crate::gateway::BoundServer;
 use crate::hosts;
+use crate::report::Report;
+use crate::steps;
 use crate::unit::Context;
+use crate::virtual_service::any_rank;
 use crate::world::{GatewayName, Typed};
 
 /// Label and value of the gateway that Istio's installation brings, and the name of its Service.
@@ -55,33 +61,66 @@ pub(super) fn rule_host(written: Option<&str>) -> &str {
     written.filter(|host| !host.is_empty()).unwrap_or(ANY)
 }
 
-/// The order of groups that share a virtual host: the more specific host goes first.
-pub(super) fn precedence(host: &str) -> Precedence {
+/// The order of groups that share a virtual host: the more specific host goes first, before all VirtualServices. Under
+/// strict tenancy age decides, that of the oldest Ingress with a rule for the host.
+pub(super) fn precedence(host: &str, strict: bool, oldest: &Meta) -> Precedence {
+    if strict {
+        let (name, namespace) = (oldest.name.clone(), oldest.namespace.clone());
+        return Precedence { tier: 2, created: oldest.created.unwrap_or(0), name, namespace };
+    }
     // A name has 255 characters at most.
     let later = hosts::tail(host).map_or(0, |tail| 256 - i64::try_from(tail.len().min(255)).unwrap_or(0));
     Precedence { tier: 0, created: NO_TIME + later, name: host.to_owned(), namespace: String::new() }
 }
 
+/// Under strict tenancy the order is that of age alone, except that at one virtual host a rule for all hosts, or for a
+/// wildcard, comes behind those for the host itself.
+fn server_rank(context: &Context<'_, '_>, server: &BoundServer, hosts: &[&str]) -> ServerRank {
+    if !context.mesh.strict {
+        return server.rank.clone();
+    }
+    let wildcard = hosts.iter().find_map(|host| hosts::tail(host)).map(|tail| 256 - tail.len().min(255));
+    ServerRank { index: wildcard.and_then(|later| u32::try_from(later).ok()).unwrap_or(0), ..any_rank() }
+}
+
 /// Attaches a group with one list of routes to servers of these Ingresses, to each virtual host once: the servers of
 /// all Ingresses for plain HTTP share one table. `rank` overrides the servers' own place in the order.
 pub(super) fn bind<'a>(
-    context: &Context<'_>,
+    context: &Context<'_, '_>,
     ingresses: impl Iterator<Item = Typed<'a, IngressSpec>>,
     hosts: &[&str],
     rank: Option<&ServerRank>,
+    reports: &mut Vec<Report>,
 ) -> Vec<Binding> {
     let wanted: Vec<_> = hosts.iter().map(|host| std::borrow::Cow::Borrowed(*host)).collect();
     let mut bindings: Vec<Binding> = Vec::new();
+    let mut seen = HashSet::new();
+    let claims = context.view.claims();
+    let mut bound = 0;
     for ingress in ingresses {
         for server in context.view.servers(&gateway_name(context.proxy, ingress.meta)) {
-            let common = hosts::intersection(server.hosts.iter().map(|host| host.host.as_str()), &wanted);
-            let mut fresh: Vec<Host> = common.into_iter().map(|host| Host::from(host.to_ascii_lowercase())).collect();
-            let same_table = || bindings.iter().filter(|binding| binding.table == server.table);
-            fresh.retain(|host| !same_table().any(|binding| binding.hosts.contains(host)));
+            let common = server.common_hosts(None, &wanted);
+            let allowed = common.into_iter().filter(|host| {
+                steps::count();
+                let meta = ingress.meta;
+                match claims.refuse(host, &meta.namespace, meta.created) {
+                    None => true,
+                    Some(problem) => {
+                        let (object, field) = (ingress.key(ObjectKind::Ingress), "spec.rules".to_owned());
+                        reports.push(Report { object, field, problem });
+                        false
+                    }
+                }
+            });
+            let allowed = allowed.map(|host| Host::from(host.to_ascii_lowercase()));
+            let mut fresh: Vec<Host> = allowed.filter(|host| seen.insert((&server.table, host.clone()))).collect();
+            let limit = context.view.limits().hosts_per_virtual_service;
+            fresh.truncate(limit.saturating_sub(bound));
+            bound += fresh.len();
             if !fresh.is_empty() {
                 bindings.push(Binding {
                     table: server.table.clone(),
-                    server: rank.unwrap_or(&server.rank).clone(),
+                    server: rank.cloned().unwrap_or_else(|| server_rank(context, server, hosts)),
                     hosts: fresh,
                     https_redirect: server.https_redirect,
                     routes: 0,

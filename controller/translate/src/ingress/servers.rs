@@ -36,7 +36,7 @@ const FOREIGN: [&str; 9] = [
 
 /// The servers of all Ingresses that this proxy serves, oldest first. Rules and backends do not matter here
 /// ([`same_servers`]).
-pub(crate) fn translate(context: &Context<'_>, reports: &mut Vec<Report>) -> Vec<IngressServers> {
+pub(crate) fn translate(context: &Context<'_, '_>, reports: &mut Vec<Report>) -> Vec<IngressServers> {
     let mesh = &context.mesh.config;
     if !place::is_selected(mesh, context.proxy) {
         return Vec::new();
@@ -59,7 +59,7 @@ pub(crate) fn translate(context: &Context<'_>, reports: &mut Vec<Report>) -> Vec
 }
 
 fn servers(
-    context: &Context<'_>,
+    context: &Context<'_, '_>,
     ingress: Typed<'_, IngressSpec>,
     key: ObjectKey,
     reports: &mut Vec<Report>,
@@ -84,8 +84,8 @@ fn servers(
     fields.push("spec.rules".to_owned());
     review(meta, &key, reports);
     let gateway = place::gateway_name(context.proxy, meta);
-    let meta =
-        Meta { name: gateway.name, namespace: gateway.namespace, created: Some(place::NO_TIME), ..Meta::default() };
+    let created = if context.mesh.strict { meta.created } else { Some(place::NO_TIME) };
+    let meta = Meta { name: gateway.name, namespace: gateway.namespace, created, ..Meta::default() };
     IngressServers { ingress: key, meta, gateway: made, fields }
 }
 

@@ -5,8 +5,9 @@ use crds::{MeshConfig, ObjectKey, ObjectKind};
 
 use super::{class, place};
 use crate::ProxyScope;
+use crate::memo::Memo;
 use crate::mesh;
-use crate::world::{ServersByGateway, View, World};
+use crate::world::{Edge, View, World};
 
 /// Whose addresses are those of an Ingress (docs/semantics.md §17).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,8 +21,9 @@ pub enum IngressAddresses {
 /// The Ingresses that our gateways serve, oldest first.
 #[must_use]
 pub fn ingresses(world: &World, control_namespace: &str) -> Vec<ObjectKey> {
-    let nothing = ServersByGateway::new();
-    let view = View::new(world, &nothing);
+    let nothing = Edge::default();
+    let memo = Memo::default();
+    let view = View::new(world, &nothing, &memo);
     let found = view.ingresses();
     class::ours(&view, &config(world, control_namespace), found)
         .map(|ingress| ingress.key(ObjectKind::Ingress))

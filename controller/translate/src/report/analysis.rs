@@ -67,6 +67,10 @@ impl Problem {
             | Self::SubsetTaken { .. }
             | Self::PolicyTaken { .. }
             | Self::DefaultBackendTaken { .. }
+            | Self::BeyondLimit { .. }
+            | Self::MoreProblems { .. }
+            | Self::ServiceTaken { .. }
+            | Self::ForeignService { .. }
             // Other controllers may know the class all the same.
             | Self::UnknownIngressClass { .. } => SCHEMA_WARNING,
             // A rule that is left out is one that nothing reaches.
@@ -83,7 +87,7 @@ impl Problem {
             | Self::UnknownSecret { .. } => REFERENCE_NOT_FOUND,
             Self::NotExported { .. } | Self::NoCommonHost { .. } => HOST_NOT_IN_GATEWAY,
             Self::UnusableSecret { .. } => BAD_CREDENTIAL,
-            Self::ServerLeftOut { .. } => CONFLICTING_GATEWAYS,
+            Self::ServerLeftOut { .. } | Self::HostOfOthers { .. } | Self::TakenOver { .. } => CONFLICTING_GATEWAYS,
         }
     }
 

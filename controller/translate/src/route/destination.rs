@@ -20,7 +20,7 @@ pub(crate) fn shares(weights: impl ExactSizeIterator<Item = i64>) -> Vec<(usize,
 /// The cluster a destination means at a server with that port number. One that does not exist is named all the same:
 /// its share of the traffic gets 503.
 pub(crate) fn cluster(
-    context: &Context<'_>,
+    context: &Context<'_, '_>,
     destination: &Destination,
     namespace: &str,
     server_port: u16,

@@ -81,6 +81,8 @@ pub(crate) enum Lookup {
     PodAt(String),
     /// Not in the world but made from it: what became of a Gateway's servers.
     Servers(GatewayName),
+    /// Likewise: which hosts belong to which namespaces.
+    Claims,
 }
 
 /// Stands for a question where only sameness matters: there are a hundred thousand of them, and their text would take most

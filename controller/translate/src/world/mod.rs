@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crds::{Object, ObjectKey, ObjectKind};
 
 pub(crate) use lookup::{GatewayName, Lookup, MESH, Mark, lookups, selects};
-pub(crate) use view::{ServersByGateway, Typed, View};
+pub(crate) use view::{Edge, ServersByGateway, Typed, View};
 
 use shards::Shards;
 

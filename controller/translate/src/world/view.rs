@@ -2,14 +2,20 @@
 //! answer changes. This is the only way in.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use crds::object::{SecretData, core, discovery, ingress};
 use crds::{Body, DestinationRule, Gateway, Meta, Object, ObjectKey, ObjectKind, ServiceEntry, VirtualService};
 
+use ir::SecretName;
+
 use super::{GatewayName, Lookup, World};
 use crate::gateway::BoundServer;
+use crate::limits::TranslationLimits;
+use crate::memo::Memo;
+use crate::steps;
+use crate::tenancy::Claims;
 
 /// An object of a known kind.
 pub(crate) struct Typed<'a, T> {
@@ -43,19 +49,60 @@ pub(crate) fn age(meta: &Meta) -> (i64, &str, &str) {
 
 pub(crate) type ServersByGateway = BTreeMap<GatewayName, Arc<Vec<BoundServer>>>;
 
-pub(crate) struct View<'a> {
-    world: &'a World,
-    servers: &'a ServersByGateway,
-    asked: RefCell<BTreeSet<Lookup>>,
+/// What the Gateways' translation decided for the others.
+#[derive(Debug, Default)]
+pub(crate) struct Edge {
+    pub(crate) servers: ServersByGateway,
+    pub(crate) claims: Claims,
+    /// Secrets of which the proxy has a good version.
+    pub(crate) held: BTreeSet<SecretName>,
 }
 
-impl<'a> View<'a> {
-    pub(crate) fn new(world: &'a World, servers: &'a ServersByGateway) -> Self {
-        Self { world, servers, asked: RefCell::default() }
+/// `'w` is for what comes out of the world, `'s` for what the translator made of it.
+pub(crate) struct View<'s, 'a> {
+    world: &'a World,
+    edge: &'s Edge,
+    memo: &'s Memo<'a>,
+    asked: RefCell<HashSet<Lookup>>,
+}
+
+impl<'s, 'a> View<'s, 'a> {
+    pub(crate) fn new(world: &'a World, edge: &'s Edge, memo: &'s Memo<'a>) -> Self {
+        Self { world, edge, memo, asked: RefCell::default() }
+    }
+
+    /// What translations of this update share.
+    pub(crate) fn memo(&self) -> &'s Memo<'a> {
+        self.memo
+    }
+
+    /// The bounds of translation.
+    pub(crate) fn limits(&self) -> &'a TranslationLimits {
+        self.world.limits()
+    }
+
+    /// Runs something and tells what it asked.
+    pub(crate) fn recorded<T>(&self, work: impl FnOnce() -> T) -> (T, HashSet<Lookup>) {
+        let before = self.asked.take();
+        let value = work();
+        let during = self.asked.replace(before);
+        self.ask_again(&during);
+        (value, during)
+    }
+
+    /// Asks what something asked whose answer is used.
+    pub(crate) fn ask_again(&self, lookups: &HashSet<Lookup>) {
+        steps::add(lookups.len());
+        let mut asked = self.asked.borrow_mut();
+        for lookup in lookups {
+            if !asked.contains(lookup) {
+                asked.insert(lookup.clone());
+            }
+        }
     }
 
     /// Every question asked.
-    pub(crate) fn into_asked(self) -> BTreeSet<Lookup> {
+    pub(crate) fn into_asked(self) -> HashSet<Lookup> {
         self.asked.into_inner()
     }
 
@@ -73,9 +120,20 @@ impl<'a> View<'a> {
     }
 
     /// The servers of a Gateway that serve HTTP here.
-    pub(crate) fn servers(&self, gateway: &GatewayName) -> &'a [BoundServer] {
+    pub(crate) fn servers(&self, gateway: &GatewayName) -> &'s [BoundServer] {
         self.ask(Lookup::Servers(gateway.clone()));
-        self.servers.get(gateway).map_or(&[], |servers| servers.as_slice())
+        self.edge.servers.get(gateway).map_or(&[], |servers| servers.as_slice())
+    }
+
+    /// Which hosts are whose.
+    pub(crate) fn claims(&self) -> &'s Claims {
+        self.ask(Lookup::Claims);
+        &self.edge.claims
+    }
+
+    /// Whether the proxy has a good version of a certificate, whatever became of its Secret.
+    pub(crate) fn holds(&self, secret: &SecretName) -> bool {
+        self.edge.held.contains(secret)
     }
 
     /// VirtualServices that name a Gateway, oldest first.
@@ -187,11 +245,13 @@ impl<'a> View<'a> {
         let mut found: Vec<Typed<'a, T>> =
             objects.filter_map(|object| Some(Typed { meta: &object.meta, spec: pick(&object.body)? })).collect();
         found.sort_by_key(Typed::age);
+        steps::add(found.len());
         self.ask(lookup);
         found
     }
 
     fn ask(&self, lookup: Lookup) {
+        steps::count();
         self.asked.borrow_mut().insert(lookup);
     }
 }
