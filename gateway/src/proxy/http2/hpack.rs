@@ -319,7 +319,7 @@ mod tests {
             let code = first + u32::try_from(offset).unwrap();
             bits.extend((0..length).rev().map(|bit| u8::try_from(code >> bit & 1).unwrap()));
         }
-        while bits.len() % 8 != 0 {
+        while !bits.len().is_multiple_of(8) {
             bits.push(1);
         }
         bits.chunks(8).map(|eight| eight.iter().fold(0, |byte, bit| byte << 1 | bit)).collect()

@@ -164,6 +164,17 @@ mod tests {
     }
 
     #[test]
+    fn bodies_are_held_up_to_the_limit() {
+        let it = streams(Instant::now());
+        it.hold(999);
+        assert!(it.has_room());
+        it.hold(1);
+        assert!(!it.has_room());
+        it.release(1000);
+        assert_eq!(it.held_bytes.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
     fn heads_are_held_up_to_the_limit_and_given_back() {
         let it = streams(Instant::now());
         let first = it.admit(600).unwrap();
