@@ -21,6 +21,10 @@ limits::limits! {
         streams_bytes: usize [Bytes, 1_048_576 ..= 68_719_476_736] = 268_435_456 => "the stream ends with RESOURCE_EXHAUSTED",
         /// Messages in a minute by which one proxy changes its subscription.
         messages_per_minute: u32 [Count, 10 ..= 1_000_000] = 600 => "the stream ends with RESOURCE_EXHAUSTED",
+        /// Messages of more than 160 KiB that are read at a time; one address may have an eighth of them.
+        long_messages: usize [Count, 1 ..= 10_000] = 16 => "further ones wait, and are not read meanwhile",
+        /// From the first byte of a proxy's message to its last.
+        message_time: Duration [Time, 100 ..= 600_000] = 10_000 => "the stream ends with DEADLINE_EXCEEDED",
         /// Resources of one push that a proxy may refuse by name.
         refused_per_push: usize [Count, 1 ..= 100_000] = 1_000 => "further ones are not remembered",
         /// Distinct workloads, by name and labels of their pods, that are translated for.

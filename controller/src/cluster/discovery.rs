@@ -10,7 +10,7 @@ use super::authority::Trust;
 use super::shared::Shared;
 use super::{ClusterOptions, StartError};
 use crate::ca::CertificateService;
-use crate::discovery::{DiscoveryOptions, DiscoveryServer};
+use crate::discovery::{DiscoveryOptions, DiscoveryServer, Metered};
 use crate::fleet::{Fleet, FleetMetrics};
 use crate::identity::{Authenticator, KubeReviewer, Options as AuthenticatorOptions};
 use crate::limits::ControllerLimits;
@@ -68,6 +68,8 @@ pub(super) fn serve(
         ..options.discovery.clone()
     };
     let discovery = DiscoveryServer::new(fleet.clone(), authenticator, metrics, settings, shared.serving.clone());
+
+    let discovery = Metered::new(discovery, options.bounds.long_messages, options.bounds.message_time);
 
     let [interval, timeout] = KEEPALIVE;
     let server = tonic::transport::Server::builder()

@@ -5,10 +5,12 @@ mod budget;
 mod connection;
 mod in_process;
 mod life;
+mod metered;
 mod parts;
 mod server;
 mod size;
 mod subscription;
 
 pub use in_process::{Applied, Push};
+pub(crate) use metered::Metered;
 pub use server::{DiscoveryOptions, DiscoveryServer};
