@@ -236,7 +236,8 @@ pub async fn start(config: Config) -> Result<Gateway, StartError> {
         most_files: shared.limits.certificate_files,
     };
     let files = Files::start(rules, found).map_err(StartError::Thread)?;
-    let control = Control { files, found_files, compiler: Compiler::new(metrics, guard), shared, listeners, workers, ready };
+    let control =
+        Control { files, found_files, compiler: Compiler::new(metrics, guard), shared, listeners, workers, ready };
     tokio::spawn(async move {
         control.run(received).await;
         // The last lines are written before anybody is told that all is over.

@@ -118,7 +118,12 @@ impl Places {
     ///
     /// # Errors
     /// When all that could make room are at work.
-    pub(crate) fn take(self: &Arc<Self>, address: Option<IpAddr>, most: Most, evict: CancellationToken) -> Result<Place, NoPlace> {
+    pub(crate) fn take(
+        self: &Arc<Self>,
+        address: Option<IpAddr>,
+        most: Most,
+        evict: CancellationToken,
+    ) -> Result<Place, NoPlace> {
         let now = self.now();
         let mut guard = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let taken = &mut *guard;

@@ -78,7 +78,8 @@ where
             // The timer must be asked again to wake this task.
             while idle.as_mut().poll(cx).is_ready() {
                 if server.has_streams() {
-                    idle.as_mut().reset(tokio::time::Instant::now() + if draining { close_grace } else { idle_timeout });
+                    idle.as_mut()
+                        .reset(tokio::time::Instant::now() + if draining { close_grace } else { idle_timeout });
                 } else if draining {
                     // The client was told and has not closed.
                     return Poll::Ready(None);

@@ -54,7 +54,8 @@ async fn silent_connections_make_room_for_visitors_oldest_first() {
 #[tokio::test]
 async fn requests_under_way_are_not_ended_for_newcomers() {
     let alpha = Backend::start("alpha").await;
-    let documents = [GATEWAY.to_owned(), host_rule("a", "{route: [{destination: {host: alpha}}]}"), alpha.service_entry()];
+    let documents =
+        [GATEWAY.to_owned(), host_rule("a", "{route: [{destination: {host: alpha}}]}"), alpha.service_entry()];
     let limits = ir::Limits { max_connections: 3, ..ir::Limits::default() };
     let edge = Edge::start_limited(&documents, Config::default(), Some(limits)).await;
     let address = edge.port(8080).await;

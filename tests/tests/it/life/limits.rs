@@ -1,8 +1,8 @@
 //! Bounds that protect the gateway, and that everybody else does not notice.
 
+use sluice_tests::Edge;
 use sluice_tests::client::H2;
 use sluice_tests::edge::{GATEWAY, host_rule};
-use sluice_tests::Edge;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 async fn start(limits: ir::Limits) -> Edge {

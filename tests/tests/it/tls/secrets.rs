@@ -135,8 +135,7 @@ async fn files_without_end_or_outside_the_directories_cost_their_own_server_only
     let good = pki.issue(&["b.test"]);
     for path in ["/dev/zero", "/proc/self/environ", "/etc/passwd", pipe.to_str().unwrap()] {
         let tls = format!("serverCertificate: {path}, privateKey: {path}");
-        let gateway =
-            https_gateway(&[("https-a", "[a.test]", &tls), ("https-b", "[b.test]", "credentialName: b")]);
+        let gateway = https_gateway(&[("https-a", "[a.test]", &tls), ("https-b", "[b.test]", "credentialName: b")]);
         let rules = sluice_tests::edge::file(&[host_rule("a", RULE), host_rule("b", RULE)]);
         let edge = Edge::start(&[gateway, good.secret("b"), rules]).await;
         let mut client = H1::connect_tls(edge.port(8443).await, "b.test", pki.client(&[])).await.unwrap();
