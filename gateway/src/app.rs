@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::admin;
+use crate::admin::{self, Access};
 use crate::descriptors;
 use crate::discovery::state::State;
 use crate::drain;
@@ -25,12 +25,15 @@ use crate::telemetry::access_log::{Lines, Writer};
 use crate::telemetry::logging::LogLevel;
 use crate::telemetry::metrics::Metrics;
 use crate::tls::files::{Files, Found, Rules};
-use crate::upstream::resolve::Resolver;
+use crate::upstream::resolve::{self, Resolver};
 use crate::upstream::{AllowedEndpoints, Guard};
 use crate::worker::{Handle, Shared};
 
 /// How long a change waits for certificate files that it names; later ones come in force by themselves.
 const FILES_PATIENCE: Duration = Duration::from_millis(250);
+
+/// Answers of name servers that may wait to be put in force.
+const RESOLUTIONS_WAITING: usize = 64;
 
 /// Contents of certificate files that may wait to be put in force.
 const FILES_WAITING: usize = 64;
@@ -47,6 +50,10 @@ pub struct Config {
     pub bind: Option<IpAddr>,
     /// Where the admin interface listens; `None` = nowhere. Port 0 = any free one. It is meant for loopback.
     pub admin: Option<SocketAddr>,
+    /// A unix socket for the admin interface, by which alone it changes something; `None` = nowhere.
+    pub admin_socket: Option<PathBuf>,
+    /// Holds a token by which the admin port changes something, too.
+    pub admin_token: Option<PathBuf>,
     /// Where metrics are served.
     pub metrics: Option<SocketAddr>,
     /// Where readiness is served.
@@ -82,6 +89,8 @@ impl Default for Config {
             threads: 0,
             bind: None,
             admin: loopback(15000),
+            admin_socket: None,
+            admin_token: None,
             metrics: everywhere(15020),
             ready: everywhere(15021),
             allow_endpoints: Vec::new(),
@@ -169,6 +178,8 @@ pub async fn start(config: Config) -> Result<Gateway, StartError> {
         threads,
         bind,
         admin,
+        admin_socket,
+        admin_token,
         metrics: metrics_address,
         ready: ready_address,
         allow_endpoints,
@@ -211,11 +222,16 @@ pub async fn start(config: Config) -> Result<Gateway, StartError> {
         following: Arc::default(),
         log,
     };
+    let access = Access { token: admin_token };
+    let serve = async |what, address, role| admin::serve(what, address, role, &gateway, &ready_seen, &access).await;
     let addresses = Addresses {
-        admin: admin::serve("admin", admin, admin::Role::Admin, &gateway, &ready_seen).await?,
-        metrics: admin::serve("metrics", metrics_address, admin::Role::Metrics, &gateway, &ready_seen).await?,
-        ready: admin::serve("readiness", ready_address, admin::Role::Ready, &gateway, &ready_seen).await?,
+        admin: serve("admin", admin, admin::Role::Admin).await?,
+        metrics: serve("metrics", metrics_address, admin::Role::Metrics).await?,
+        ready: serve("readiness", ready_address, admin::Role::Ready).await?,
     };
+    if let Some(path) = &admin_socket {
+        admin::serve_socket(path, &gateway, &ready_seen);
+    }
     let own = [addresses.admin, addresses.metrics, addresses.ready];
     let guard = Guard::new(allow_endpoints, own.into_iter().flatten());
     let (stop_writer, writer_stopped) = std::sync::mpsc::channel();
@@ -224,6 +240,7 @@ pub async fn start(config: Config) -> Result<Gateway, StartError> {
         lines,
         path: Box::new(move || table.table.load().settings().access_log.as_ref().map(|log| log.path.clone())),
         metrics: Arc::clone(&metrics),
+        failed: None,
     };
     let writing = std::thread::Builder::new()
         .name("access-log".to_owned())
@@ -294,6 +311,11 @@ impl Gateway {
         &self.shared.closing
     }
 
+    /// Bounds of the process.
+    pub(crate) fn limits(&self) -> &GatewayLimits {
+        &self.shared.limits
+    }
+
     /// How much is logged, if that is this gateway's to say.
     pub(crate) fn log(&self) -> Option<&LogLevel> {
         self.log.as_ref()
@@ -353,8 +375,14 @@ struct Control {
 
 impl Control {
     async fn run(mut self, mut commands: mpsc::UnboundedReceiver<Command>) {
-        let (resolved, mut resolutions) = mpsc::unbounded_channel();
-        let mut resolver = Resolver::new(resolved);
+        let limits = &self.shared.limits;
+        let bounds = resolve::Bounds {
+            names: limits.dns_names,
+            queries: limits.dns_queries,
+            addresses_per_name: limits.dns_addresses_per_name,
+        };
+        let (resolved, mut resolutions) = mpsc::channel(RESOLUTIONS_WAITING);
+        let mut resolver = Resolver::new(resolved, bounds);
         let mut retry = tokio::time::interval(RETRY_INTERVAL);
         retry.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let over = self.shared.closing.clone();
@@ -362,8 +390,7 @@ impl Control {
             tokio::select! {
                 command = commands.recv() => match command {
                     Some(Command::Apply(delta, since, done)) => {
-                        let applied = self.apply(&delta, since).await;
-                        resolver.follow(&self.compiler.names());
+                        let applied = self.apply(&delta, since, &mut resolver).await;
                         // Whoever asked may have gone away meanwhile.
                         let _ = done.send(applied);
                     }
@@ -408,11 +435,14 @@ impl Control {
         }
     }
 
-    async fn apply(&mut self, delta: &Delta, since: Option<Instant>) -> Applied {
+    async fn apply(&mut self, delta: &Delta, since: Option<Instant>, resolver: &mut Resolver) -> Applied {
         let since = since.unwrap_or_else(Instant::now);
         self.read_files(delta).await;
-        let compiled = self.compiler.apply(delta);
+        let mut compiled = self.compiler.apply(delta);
         self.files.follow(self.compiler.files());
+        let beyond = resolver.follow(&self.compiler.names());
+        self.shared.metrics.unresolved_names.set(i64::try_from(beyond.len()).unwrap_or(i64::MAX));
+        compiled.flawed.extend(self.compiler.unresolved(&beyond, self.shared.limits.dns_names, delta));
         for (key, reason) in &compiled.flawed {
             warn!(resource = %key, reason, "a part of a resource cannot be used");
         }

@@ -24,7 +24,31 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
     Run(Box<RunArgs>),
+    Admin(AdminArgs),
 }
+
+/// Ask a gateway of this pod through its admin socket: GET PATH, or POST with --post
+#[derive(Debug, clap::Args)]
+pub(crate) struct AdminArgs {
+    /// As in /config_dump; `/` says what there is
+    #[arg(value_name = "PATH", default_value = "/")]
+    pub(crate) path: String,
+
+    /// POST instead of GET, as for /drain_listeners or '/logging?level=debug'
+    #[arg(long)]
+    pub(crate) post: bool,
+
+    /// Pass standard input to the socket and what comes back to standard output, whatever it is
+    #[arg(long, conflicts_with_all = ["path", "post"])]
+    pub(crate) pipe: bool,
+
+    /// The socket
+    #[arg(long, value_name = "PATH", default_value = ADMIN_SOCKET, env = "SLUICE_ADMIN_SOCKET")]
+    pub(crate) socket: PathBuf,
+}
+
+/// In the directory that pods have for their gateway alone.
+const ADMIN_SOCKET: &str = "/var/lib/sluice/admin.sock";
 
 /// Serve what a controller says. The last configuration is kept on disk and served until a controller answers.
 #[derive(Debug, clap::Args)]
@@ -111,6 +135,14 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:15000", env = "SLUICE_ADMIN_ADDRESS")]
     admin_address: SocketAddr,
 
+    /// Unix socket of the admin interface, mode 0600: what changes something is asked for here; empty = nowhere
+    #[arg(long, value_name = "PATH", default_value = ADMIN_SOCKET, env = "SLUICE_ADMIN_SOCKET")]
+    admin_socket: String,
+
+    /// Holds a token by which the admin port changes something, too
+    #[arg(long, value_name = "FILE", env = "SLUICE_ADMIN_TOKEN_FILE")]
+    admin_token_file: Option<PathBuf>,
+
     /// /stats/prometheus
     #[arg(long, value_name = "ADDR:PORT", default_value = "[::]:15020", env = "SLUICE_METRICS_ADDRESS")]
     metrics_address: SocketAddr,
@@ -162,6 +194,8 @@ impl RunArgs {
             threads: self.threads.map_or(0, usize::from),
             bind: self.bind,
             admin: Some(self.admin_address),
+            admin_socket: Some(self.admin_socket.clone()).filter(|path| !path.is_empty()).map(PathBuf::from),
+            admin_token: self.admin_token_file.clone(),
             metrics: Some(self.metrics_address),
             ready: Some(self.ready_address),
             allow_endpoints: self.allow_endpoints.clone(),
@@ -244,7 +278,7 @@ mod tests {
 
     fn run(arguments: &[&str]) -> RunArgs {
         let all = ["sluice-gateway", "run"].iter().chain(arguments);
-        let Command::Run(args) = Args::try_parse_from(all).unwrap().command;
+        let Command::Run(args) = Args::try_parse_from(all).unwrap().command else { panic!("not run") };
         *args
     }
 

@@ -28,9 +28,9 @@ pub(crate) fn connections() -> usize {
     connections_of(most())
 }
 
-/// Whether this many more descriptors leave enough for clients.
-pub(crate) fn allow(more: usize) -> bool {
-    more <= most() / 4
+/// Whether listeners may have this many descriptors.
+pub(crate) fn allow(sockets: usize) -> bool {
+    sockets <= most() / 10
 }
 
 fn connections_of(most: usize) -> usize {

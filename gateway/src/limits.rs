@@ -25,6 +25,22 @@ limits::limits! {
         write_stall: std::time::Duration [Time, 1 ..= 86_400_000] = 300_000 => "the connection is closed",
         /// Bytes until a TLS client's first message is complete.
         client_hello_bytes: usize [Bytes, 1_024 ..= 65_536] = 16_384 => "the connection is closed",
+        /// Sockets that listeners have, on as many ports; the listeners of the oldest Gateways come first.
+        listeners: usize [Count, 1 ..= 10_000] = 64 => "the listener is not bound, which is told as of a port that is taken",
+        /// Names of endpoints that are resolved.
+        dns_names: usize [Count, 1 ..= 1_000_000] = 1_000 => "names that came last are not resolved; their clusters have no endpoints, which is told",
+        /// Names that are asked for at a time.
+        dns_queries: usize [Count, 1 ..= 10_000] = 32 => "the others wait",
+        /// Addresses of one name.
+        dns_addresses_per_name: usize [Count, 1 ..= 10_000] = 256 => "the rest is left out",
+        /// Bytes of a path in an access log line.
+        log_path_bytes: usize [Bytes, 16 ..= 1_048_576] = 1_024 => "the rest is cut off",
+        /// Bytes of any other value in an access log line.
+        log_field_bytes: usize [Bytes, 16 ..= 1_048_576] = 256 => "the rest is cut off",
+        /// Bytes of access log lines that wait for being written, per traffic thread.
+        log_buffer_bytes: usize [Bytes, 4_096 ..= 1_073_741_824] = 4_194_304 => "lines are dropped and counted, from half of it on those of connections and addresses that have most",
+        /// Connections to each of the gateway's own ports (admin, metrics, readiness).
+        admin_connections: usize [Count, 4 ..= 10_000] = 64 => "the oldest one is closed",
         /// Bytes of a certificate file, or of a key file, that an object names.
         certificate_file_bytes: usize [Bytes, 1_024 ..= 16_777_216] = 1_048_576 => "the certificate is not used and the refusal is told",
         /// Certificate files with their keys that objects name, in all.

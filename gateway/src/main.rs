@@ -1,5 +1,6 @@
 //! `sluice-gateway`: the data plane on its own.
 
+mod ask;
 mod cli;
 mod run;
 
@@ -14,6 +15,7 @@ fn main() -> ExitCode {
     let cli::Args { command } = cli::Args::parse();
     let result = match command {
         cli::Command::Run(args) => run::run(*args),
+        cli::Command::Admin(args) => ask::ask(&args),
     };
     result.unwrap_or_else(|error| {
         eprintln!("sluice-gateway: {error:#}");

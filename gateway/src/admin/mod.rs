@@ -3,26 +3,35 @@
 
 mod control;
 mod dump;
+mod gate;
+mod serve;
 
-use std::convert::Infallible;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
-use tracing::{debug, warn};
+use tokio::sync::{Semaphore, watch};
+use tracing::warn;
 
 use crate::app::{Gateway, StartError};
+use gate::{Gate, Via};
+use serve::{Connections, bind_socket, may_change};
 
 /// Prometheus' text format.
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// After a failure to accept.
+const PAUSE: Duration = Duration::from_millis(100);
+/// Dumps made at a time, per port.
+const DUMPS: usize = 2;
 
 /// What a port answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,36 +48,112 @@ pub(crate) async fn serve(
     role: Role,
     gateway: &Gateway,
     ready: &watch::Receiver<bool>,
+    access: &Access,
 ) -> Result<Option<SocketAddr>, StartError> {
     let Some(address) = address else { return Ok(None) };
     let bind = |source| StartError::Bind { what, address, source };
     let socket = listen(address).await.map_err(bind)?;
     let local = socket.local_addr().map_err(bind)?;
-    let (gateway, ready) = (gateway.clone(), ready.clone());
+    let asked = Asked::new(role, Via::Port(local), gateway, ready, access);
+    let mut connections = Connections::new(gateway.limits().admin_connections);
     tokio::spawn(async move {
         loop {
             match socket.accept().await {
-                Ok((stream, _)) => {
-                    let (gateway, ready) = (gateway.clone(), ready.clone());
-                    let service = service_fn(move |request: Request<Incoming>| {
-                        let (gateway, ready) = (gateway.clone(), *ready.borrow());
-                        async move { Ok::<_, Infallible>(answer(role, &request, &gateway, ready).await) }
-                    });
-                    tokio::spawn(async move {
-                        let served = auto::Builder::new(TokioExecutor::new());
-                        if let Err(error) = served.serve_connection(TokioIo::new(stream), service).await {
-                            debug!(error, "admin connection ended");
-                        }
-                    });
-                }
+                Ok((stream, _)) => connections.serve(stream, asked.answer()),
                 Err(error) => {
                     warn!(what, error = %error, "connections cannot be accepted");
-                    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                    tokio::time::sleep(PAUSE).await;
                 }
             }
         }
     });
     Ok(Some(local))
+}
+
+/// Serves the admin interface on a unix socket, too. Without it nothing can be changed from outside, which is no reason
+/// not to serve.
+pub(crate) fn serve_socket(path: &Path, gateway: &Gateway, ready: &watch::Receiver<bool>) {
+    let socket = match bind_socket(path) {
+        Ok(socket) => socket,
+        Err(error) => {
+            warn!(path = %path.display(), error = %error, "the admin socket cannot be bound");
+            return;
+        }
+    };
+    let asked = Asked::new(Role::Admin, Via::Socket, gateway, ready, &Access::default());
+    let mut connections = Connections::new(gateway.limits().admin_connections);
+    tokio::spawn(async move {
+        loop {
+            match socket.accept().await {
+                Ok((stream, _)) => {
+                    let peer = stream.peer_cred();
+                    if peer.is_ok_and(|peer| may_change(peer.uid(), peer.pid())) {
+                        connections.serve(stream, asked.answer());
+                    } else {
+                        warn!("a connection to the admin socket was refused");
+                    }
+                }
+                Err(error) => {
+                    warn!(error = %error, "connections to the admin socket cannot be accepted");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    });
+}
+
+/// By what changes may be asked for over TCP.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Access {
+    /// A file.
+    pub(crate) token: Option<PathBuf>,
+}
+
+/// What answers the questions of a port.
+struct Asked {
+    role: Role,
+    via: Via,
+    gate: Gate,
+    gateway: Gateway,
+    ready: watch::Receiver<bool>,
+    /// Answers that take memory are made and sent a few at a time.
+    dumps: Arc<Semaphore>,
+}
+
+impl Asked {
+    fn new(role: Role, via: Via, gateway: &Gateway, ready: &watch::Receiver<bool>, access: &Access) -> Arc<Self> {
+        Arc::new(Self {
+            role,
+            via,
+            gate: Gate { token: access.token.clone() },
+            gateway: gateway.clone(),
+            ready: ready.clone(),
+            dumps: Arc::new(Semaphore::new(DUMPS)),
+        })
+    }
+
+    fn answer(self: &Arc<Self>) -> impl Fn(Request<Incoming>) -> BoxFuture<'static, Response<Full<Bytes>>> + use<> {
+        let asked = Arc::clone(self);
+        move |request| {
+            let asked = Arc::clone(&asked);
+            Box::pin(async move {
+                let ready = *asked.ready.borrow();
+                if asked.role == Role::Admin {
+                    let get = matches!(*request.method(), Method::GET | Method::HEAD);
+                    if let Err(denied) = asked.gate.judge(asked.via, request.headers(), !get) {
+                        return text(StatusCode::FORBIDDEN, &format!("{denied}\n"));
+                    }
+                }
+                let _turn = match request.uri().path() {
+                    "/config_dump" | "/certs" | "/clusters" | "/stats/prometheus" | "/metrics" => {
+                        asked.dumps.acquire().await.ok()
+                    }
+                    _ => None,
+                };
+                answer(asked.role, &request, &asked.gateway, ready).await
+            })
+        }
+    }
 }
 
 /// Every address means IPv4 on a machine without IPv6.
@@ -133,6 +218,9 @@ GET  /logging           the log filter; POST /logging?level=FILTER changes it, a
 GET  /stats/prometheus  metrics
 GET  /healthz/ready     200 once the first configuration is in force and its listeners are bound
 POST /drain_listeners   stop accepting, finish what runs
+
+What is not GET needs the admin socket (--admin-socket, as by `sluice-gateway admin --post PATH`) or, on the port, the
+token of --admin-token-file.
 ";
 
 fn logging(request: &Request<Incoming>, gateway: &Gateway) -> Response<Full<Bytes>> {

@@ -12,6 +12,7 @@ use socket2::{Domain, Protocol, SockAddr, Type};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::descriptors;
 use crate::listener::claim::Claim;
 use crate::table::Table;
 use crate::worker::{Handle, Serve, Shared, Socket, Stop};
@@ -107,7 +108,7 @@ impl Listeners {
         self.claims.retain(|_, claim| claim.strong_count() > 0);
         self.failed.retain(|name, _| table.listener(name).is_some());
         let mut wanted: Vec<_> = table.listeners().filter(|it| !self.bound.contains_key(&it.name)).collect();
-        wanted.sort_by(|a, b| a.name.cmp(&b.name));
+        wanted.sort_by(|a, b| (a.created, &a.name).cmp(&(b.created, &b.name)));
         for listener in wanted {
             events.extend(self.open(&listener.name, &listener.bind, workers));
         }
@@ -116,7 +117,7 @@ impl Listeners {
 
     fn open(&mut self, name: &ir::ListenerName, bind: &ir::Bind, workers: &[Handle]) -> Option<ListenerEvent> {
         let stop = Stop::new(&self.shared);
-        let opened = match bind {
+        let opened = self.has_room(workers.len()).and_then(|()| match bind {
             ir::Bind::Unix(path) => unix(path).map(|socket| {
                 // One queue: a unix socket cannot be bound more than once.
                 let serve = Serve { name: name.clone(), socket: Socket::Unix(socket), stop: stop.clone(), claim: None };
@@ -125,7 +126,7 @@ impl Listeners {
             }),
             ir::Bind::Port(port) => self.tcp(name, self.any(), *port, workers, &stop),
             ir::Bind::Address(address) => self.tcp(name, address.ip(), address.port(), workers, &stop),
-        };
+        });
         match opened {
             Ok((address, local, moved_from)) => {
                 self.failed.remove(name);
@@ -145,6 +146,19 @@ impl Listeners {
                 Some(ListenerEvent::Failed { name: name.clone(), address, reason })
             }
         }
+    }
+
+    /// Whether one more listener may be bound. What is bound already stays: it is older, or was when it came.
+    fn has_room(&self, workers: usize) -> io::Result<()> {
+        let most = self.shared.limits.listeners;
+        if self.bound.len() >= most {
+            return Err(io::Error::other(format!("this proxy has {most} listeners already (--limit listeners)")));
+        }
+        // One socket for each thread.
+        if descriptors::allow((self.bound.len() + 1) * workers) {
+            return Ok(());
+        }
+        Err(io::Error::other("the descriptors of this proxy are for connections; raise its limit on open files"))
     }
 
     /// "Every address", or the one this process is to stay on.

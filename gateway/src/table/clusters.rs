@@ -106,7 +106,10 @@ impl Clusters {
             .filter(|it| names(it).any(|name| name == resolved.name))
             .map(|it| it.cluster.clone())
             .collect();
-        self.resolved.insert(resolved.name, resolved.addresses);
+        // An answer for a name that went away meanwhile is nothing to keep.
+        if !users.is_empty() {
+            self.resolved.insert(resolved.name, resolved.addresses);
+        }
         for name in &users {
             self.rebuild(name, metrics);
         }
@@ -114,7 +117,7 @@ impl Clusters {
     }
 
     /// Every name that endpoints have, with how often it is to be asked for.
-    pub(crate) fn names(&self) -> HashMap<String, Duration> {
+    pub(crate) fn names(&mut self) -> HashMap<String, Duration> {
         let mut all = HashMap::new();
         for (cluster, refresh) in &self.resolving {
             for name in self.endpoints.get(cluster).into_iter().flat_map(|endpoints| names(endpoints)) {
@@ -122,7 +125,17 @@ impl Clusters {
                 *known = (*refresh).min(*known);
             }
         }
+        // What nothing names any more is asked for anew when it comes back.
+        self.resolved.retain(|name, _| all.contains_key(name));
         all
+    }
+
+    /// Clusters that have one of these names, with the first of them.
+    pub(crate) fn users_of<'a>(&'a self, wanted: &'a HashSet<String>) -> impl Iterator<Item = (&'a ir::ClusterName, &'a str)> {
+        self.resolving.keys().filter_map(|cluster| {
+            let name = names(self.endpoints.get(cluster)?).find(|name| wanted.contains(*name))?;
+            Some((cluster, name))
+        })
     }
 
     pub(crate) fn slots(&self) -> &[Option<Arc<Cluster>>] {

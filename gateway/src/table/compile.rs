@@ -151,8 +151,21 @@ impl Compiler {
         Some((Key { kind: Kind::Listener, name: name.as_str().into() }, why))
     }
 
+    /// What is to be told of names that are not resolved, as far as the change has to do with them.
+    pub(crate) fn unresolved(&self, names: &HashSet<String>, most: usize, delta: &Delta) -> Vec<Rejected> {
+        if names.is_empty() {
+            return Vec::new();
+        }
+        let changed: HashSet<&Key> = delta.changed.iter().map(|it| &it.key).collect();
+        let told = self.clusters.users_of(names).map(|(cluster, name)| {
+            let why = format!("{name} is not resolved: this proxy resolves {most} names (--limit dns-names)");
+            (Key { kind: Kind::Endpoints, name: cluster.as_str().into() }, why)
+        });
+        told.filter(|(key, _)| changed.contains(key)).collect()
+    }
+
     /// Every name that endpoints have.
-    pub(crate) fn names(&self) -> HashMap<String, std::time::Duration> {
+    pub(crate) fn names(&mut self) -> HashMap<String, std::time::Duration> {
         self.clusters.names()
     }
 
@@ -274,7 +287,7 @@ impl Compiler {
     }
 
     fn listener(&mut self, config: &ir::Listener) -> Listener {
-        let ir::Listener { name, bind, created: _, plaintext, tls } = config;
+        let ir::Listener { name, bind, created, plaintext, tls } = config;
         let mut chains = Hosts::default();
         for ir::TlsChain { sni, tls, chain } in tls {
             let compiled = Arc::new(TlsChain {
@@ -290,7 +303,7 @@ impl Compiler {
             }
         }
         let plaintext = plaintext.as_ref().map(|chain| self.chain(chain));
-        Listener { name: name.clone(), bind: bind.clone(), plaintext, tls: chains }
+        Listener { name: name.clone(), bind: bind.clone(), created: *created, plaintext, tls: chains }
     }
 
     fn chain(&mut self, chain: &ir::Chain) -> Chain {

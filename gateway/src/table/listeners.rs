@@ -12,6 +12,8 @@ use crate::tls::server::ServerConfigs;
 pub struct Listener {
     pub name: ir::ListenerName,
     pub bind: ir::Bind,
+    /// Creation of the oldest Gateway that has a part in it.
+    pub created: i64,
     pub plaintext: Option<Chain>,
     /// By SNI; the chain without condition is under `*`.
     pub tls: Hosts<Arc<TlsChain>>,

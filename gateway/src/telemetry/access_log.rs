@@ -1,23 +1,27 @@
 //! One line per request (docs/semantics.md §16.4). Traffic threads append to a buffer of their own; a writer thread
 //! takes the buffers over and does the IO.
 
+use std::collections::HashMap;
 use std::fs::OpenOptions;
 use std::io::{self, Write};
+use std::net::IpAddr;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use ir::format::Format;
 use tracing::warn;
 
+use crate::proxy::connection::Connection;
 use crate::proxy::ctx::Ctx;
 use crate::proxy::head::RequestHead;
-use crate::telemetry::format::{Missing, Source, render};
+use crate::telemetry::format::{Cuts, Missing, Source, render_line};
 use crate::telemetry::metrics::Metrics;
 
 /// How long a line may wait.
 const INTERVAL: Duration = Duration::from_millis(50);
-/// Lines beyond this much per thread are thrown away and counted.
-const MAX_BUFFERED: usize = 4 << 20;
+/// Parts of the buffer that one connection and one address may fill once it is half full: one in so many.
+const CONNECTION_SHARE: usize = 64;
+const ADDRESS_SHARE: usize = 4;
 
 /// Istio's default line.
 static TEXT: LazyLock<Format> = LazyLock::new(|| {
@@ -69,39 +73,82 @@ static JSON: LazyLock<Vec<(&'static str, Format, bool)>> = LazyLock::new(|| {
 
 /// A traffic thread's lines on their way to the writer.
 #[derive(Debug, Default)]
-pub(crate) struct Lines(Mutex<Vec<u8>>);
+pub(crate) struct Lines(Mutex<Buffer>);
+
+/// Lines that wait. While there are many of them each connection and each address has a share of what is left, so that
+/// a flood displaces none but its own.
+#[derive(Debug, Default)]
+struct Buffer {
+    bytes: Vec<u8>,
+    /// Bytes since the buffer was half full, by connection and by address.
+    of_connections: HashMap<usize, usize>,
+    of_addresses: HashMap<IpAddr, usize>,
+}
+
+impl Buffer {
+    /// Whether a connection may have one more line.
+    fn has_room(&self, most: usize, connection: usize, address: IpAddr) -> bool {
+        if self.bytes.len() < most / 2 {
+            return true;
+        }
+        let of_connection = self.of_connections.get(&connection).copied().unwrap_or(0);
+        let of_address = self.of_addresses.get(&address).copied().unwrap_or(0);
+        self.bytes.len() < most && of_connection < most / CONNECTION_SHARE && of_address < most / ADDRESS_SHARE
+    }
+
+    fn note(&mut self, most: usize, connection: usize, address: IpAddr, added: usize) {
+        if self.bytes.len() - added >= most / 2 {
+            *self.of_connections.entry(connection).or_default() += added;
+            *self.of_addresses.entry(address).or_default() += added;
+        }
+    }
+}
 
 /// Appends the line of a request.
 pub(crate) fn write(ctx: &Ctx<'_>, request: &RequestHead) {
     let Some(log) = &ctx.table.settings().access_log else { return };
-    let worker = &ctx.connection.worker;
+    let connection = ctx.connection;
+    let worker = &connection.worker;
+    let limits = &worker.shared.limits;
+    let most = limits.log_buffer_bytes;
+    let cuts = Cuts { path: limits.log_path_bytes, field: limits.log_field_bytes };
+    // The address of what is known of a connection is its own for as long as it lives.
+    let (id, address) = (std::ptr::from_ref::<Connection>(connection).addr(), connection.peer.ip());
     // Taken by the writer for an instant, twenty times a second; else nobody contends.
-    let mut lines = worker.lines.0.lock().unwrap_or_else(PoisonError::into_inner);
-    if lines.len() > MAX_BUFFERED {
+    let mut buffer = worker.lines.0.lock().unwrap_or_else(PoisonError::into_inner);
+    if !buffer.has_room(most, id, address) {
         worker.shared.metrics.access_log_dropped.inc();
         return;
     }
+    let lines = &mut buffer.bytes;
     let start = lines.len();
     let source = Source { ctx, request, response: ctx.response.as_ref() };
     match &log.format {
-        ir::AccessLogFormat::Text => render(&TEXT, &source, Missing::Dash, &mut lines),
-        ir::AccessLogFormat::Custom(format) => render(format, &source, Missing::Dash, &mut lines),
+        ir::AccessLogFormat::Text => render_line(&TEXT, &source, Missing::Dash, cuts, lines),
+        ir::AccessLogFormat::Custom(format) => render_line(format, &source, Missing::Dash, cuts, lines),
         ir::AccessLogFormat::Json => {
-            object(JSON.iter().map(|(key, format, number)| (*key, format, *number)), &source, &mut lines);
+            object(JSON.iter().map(|(key, format, number)| (*key, format, *number)), &source, cuts, lines);
         }
         ir::AccessLogFormat::CustomJson(keys) => {
-            object(keys.iter().map(|(key, format)| (key.as_str(), format, false)), &source, &mut lines);
+            object(keys.iter().map(|(key, format)| (key.as_str(), format, false)), &source, cuts, lines);
         }
     }
     if !matches!(log.format, ir::AccessLogFormat::Json | ir::AccessLogFormat::CustomJson(_)) {
-        escape(&mut lines, start);
+        escape(lines, start);
     }
     if lines.last() != Some(&b'\n') {
         lines.push(b'\n');
     }
+    let added = lines.len() - start;
+    buffer.note(most, id, address, added);
 }
 
-fn object<'f>(keys: impl Iterator<Item = (&'f str, &'f Format, bool)>, source: &Source<'_>, out: &mut Vec<u8>) {
+fn object<'f>(
+    keys: impl Iterator<Item = (&'f str, &'f Format, bool)>,
+    source: &Source<'_>,
+    cuts: Cuts,
+    out: &mut Vec<u8>,
+) {
     out.push(b'{');
     let mut value = Vec::new();
     for (index, (key, format, number)) in keys.enumerate() {
@@ -109,7 +156,7 @@ fn object<'f>(keys: impl Iterator<Item = (&'f str, &'f Format, bool)>, source: &
             out.push(b',');
         }
         value.clear();
-        render(format, source, Missing::Empty, &mut value);
+        render_line(format, source, Missing::Empty, cuts, &mut value);
         // Writing to a Vec does not fail, and strings serialise.
         let _ = serde_json::to_writer(&mut *out, key);
         out.push(b':');
@@ -147,11 +194,13 @@ pub(crate) struct Writer {
     pub(crate) lines: Vec<Arc<Lines>>,
     pub(crate) path: Box<dyn Fn() -> Option<String> + Send>,
     pub(crate) metrics: Arc<Metrics>,
+    /// Why the file could not be opened, as far as it was told.
+    pub(crate) failed: Option<io::ErrorKind>,
 }
 
 impl Writer {
     /// Runs on a thread of its own.
-    pub(crate) fn run(self, stop: &std::sync::mpsc::Receiver<()>) {
+    pub(crate) fn run(mut self, stop: &std::sync::mpsc::Receiver<()>) {
         let mut target: Option<(String, Box<dyn Write + Send>)> = None;
         loop {
             let stopping = stop.recv_timeout(INTERVAL) != Err(std::sync::mpsc::RecvTimeoutError::Timeout);
@@ -164,18 +213,26 @@ impl Writer {
         }
     }
 
-    fn write_out(&self, path: &str, target: &mut Option<(String, Box<dyn Write + Send>)>) {
+    fn write_out(&mut self, path: &str, target: &mut Option<(String, Box<dyn Write + Send>)>) {
         if target.as_ref().is_none_or(|(open, _)| open != path) {
             match open(path) {
-                Ok(file) => *target = Some((path.to_owned(), file)),
+                Ok(file) => {
+                    self.failed = None;
+                    *target = Some((path.to_owned(), file));
+                }
                 Err(error) => {
-                    warn!(path, error = %error, "access log cannot be opened");
+                    // Told once, not with every try.
+                    let (why, shown) = (Some(error.kind()), &mut self.failed);
+                    if *shown != why {
+                        *shown = why;
+                        warn!(path, error = %error, "access log cannot be opened");
+                    }
                     *target = None;
                 }
             }
         }
         for lines in &self.lines {
-            let taken = std::mem::take(&mut *lines.0.lock().unwrap_or_else(PoisonError::into_inner));
+            let taken = std::mem::take(&mut *lines.0.lock().unwrap_or_else(PoisonError::into_inner)).bytes;
             if taken.is_empty() {
                 continue;
             }
@@ -205,6 +262,28 @@ mod tests {
     fn constants_are_formats() {
         assert!(TEXT.segments().len() > 40);
         assert_eq!(JSON.len(), 24);
+    }
+
+    #[test]
+    fn a_flood_has_a_share_of_the_buffer_and_the_others_have_the_rest() {
+        const MOST: usize = 64 * 1024;
+        let (flood, other) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2]));
+        let mut buffer = Buffer::default();
+        let mut write = |connection: usize, address: IpAddr| {
+            let room = buffer.has_room(MOST, connection, address);
+            if room {
+                buffer.bytes.resize(buffer.bytes.len() + 512, b'x');
+                buffer.note(MOST, connection, address, 512);
+            }
+            room
+        };
+        let one = (0..1000).filter(|_| write(1, flood)).count();
+        assert_eq!(one, (MOST / 2 + MOST / CONNECTION_SHARE) / 512);
+        let many = (0..1000).filter(|number| write(100 + number, flood)).count();
+        assert_eq!(one + many, (MOST / 2 + MOST / ADDRESS_SHARE) / 512);
+        assert!((0..20).all(|number| write(2000 + number, other)));
+        assert!((0..1000).filter(|number| write(3000 + number, other)).count() < 1000);
+        assert!(buffer.bytes.len() <= MOST + 512);
     }
 
     #[test]

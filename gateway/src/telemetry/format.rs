@@ -43,6 +43,42 @@ pub(crate) fn render(format: &Format, source: &Source<'_>, missing: Missing, out
     }
 }
 
+/// Bytes that values of log lines may have.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cuts {
+    pub(crate) path: usize,
+    pub(crate) field: usize,
+}
+
+/// Appends `format` for a log line: as [`render`], but each value is cut.
+pub(crate) fn render_line(format: &Format, source: &Source<'_>, missing: Missing, cuts: Cuts, out: &mut Vec<u8>) {
+    for segment in format.segments() {
+        match segment {
+            Segment::Literal(text) => out.extend_from_slice(text.as_bytes()),
+            Segment::Operator(operator) => {
+                let start = out.len();
+                write(operator, source, out);
+                if out.len() == start && missing == Missing::Dash {
+                    out.push(b'-');
+                }
+                let most = if is_path(operator) { cuts.path } else { cuts.field };
+                out.truncate(start + most);
+            }
+        }
+    }
+}
+
+fn is_path(operator: &Operator) -> bool {
+    /// What of a request holds its path.
+    const PATHS: [&str; 2] = [":path", "x-envoy-original-path"];
+    match operator {
+        Operator::Req { name, alternative, .. } => {
+            PATHS.contains(&&**name) || alternative.as_deref().is_some_and(|name| PATHS.contains(&name))
+        }
+        _ => false,
+    }
+}
+
 /// Appends an operator's value, or nothing.
 pub(crate) fn write(operator: &Operator, source: &Source<'_>, out: &mut Vec<u8>) {
     let ctx = source.ctx;

@@ -95,6 +95,8 @@ pub struct Metrics {
     pub apply_seconds: Histogram,
     /// Access log lines thrown away because the writer could not keep up.
     pub access_log_dropped: IntCounter,
+    /// Names of endpoints that are not resolved because there are too many.
+    pub unresolved_names: IntGauge,
     /// Endpoints found that may not be connected to, by class.
     pub refused_endpoints: IntCounterVec,
     /// 1 = listening, by listener.
@@ -157,6 +159,10 @@ impl Metrics {
             )
             .expect("names and helps are constants"),
             access_log_dropped: counter("sluice_access_log_dropped_total", "Access log lines that were thrown away."),
+            unresolved_names: gauge(
+                "sluice_dns_names_beyond_limit",
+                "Names of endpoints that are not resolved because there are too many.",
+            ),
             refused_endpoints: counters(
                 "sluice_endpoints_refused_total",
                 "Endpoints found that belong to the proxy or its node and get no requests, by class.",
@@ -175,7 +181,7 @@ impl Metrics {
     }
 
     fn register(&self) {
-        let all: [Box<dyn prometheus::core::Collector>; 13] = [
+        let all: [Box<dyn prometheus::core::Collector>; 14] = [
             Box::new(self.requests.clone()),
             Box::new(self.durations.clone()),
             Box::new(self.panics.clone()),
@@ -187,6 +193,7 @@ impl Metrics {
             Box::new(self.table_generation.clone()),
             Box::new(self.apply_seconds.clone()),
             Box::new(self.access_log_dropped.clone()),
+            Box::new(self.unresolved_names.clone()),
             Box::new(self.refused_endpoints.clone()),
             Box::new(self.listeners.clone()),
         ];
