@@ -130,6 +130,11 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "N", env = "SLUICE_THREADS", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads: Option<u16>,
 
+    /// Variables of the gateway's environment that `%ENVIRONMENT(NAME)%` shows in objects, which is to say to their
+    /// authors; the format of the access log shows any
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', env = "SLUICE_ENVIRONMENT_ALLOW")]
+    pub(crate) environment_allow: Vec<String>,
+
     /// Log filter, as in `info` or `gateway=debug`; unless given, warnings that no line of `run` tells
     #[arg(long, value_name = "FILTER", env = "SLUICE_LOG")]
     pub(crate) log: Option<String>,
@@ -331,7 +336,7 @@ fn unwanted() -> bool {
     set(std::env::var_os("NO_COLOR")) || std::env::var_os("TERM").is_some_and(|term| term == "dumb")
 }
 
-/// What `%ENVIRONMENT(X)%` gives in access logs and headers.
+/// What `%ENVIRONMENT(X)%` gives in access logs, and in headers as far as `--environment-allow` names it.
 pub(crate) fn environment() -> HashMap<String, String> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))

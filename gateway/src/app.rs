@@ -1,6 +1,6 @@
 //! Builds and wires all parts; start and drain order.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ use crate::telemetry::metrics::Metrics;
 use crate::tls::files::{Files, Found, Rules};
 use crate::upstream::resolve::{self, Resolver};
 use crate::upstream::{AllowedEndpoints, Guard};
-use crate::worker::{Handle, Shared};
+use crate::worker::{Environment, Handle, Shared};
 
 /// How long a change waits for certificate files that it names; later ones come in force by themselves.
 const FILES_PATIENCE: Duration = Duration::from_millis(250);
@@ -75,8 +75,10 @@ pub struct Config {
     pub limits: GatewayLimits,
     /// What `%HOSTNAME%` gives.
     pub hostname: String,
-    /// What `%ENVIRONMENT(X)%` gives.
+    /// What `%ENVIRONMENT(X)%` gives in the access log format of the mesh configuration.
     pub environment: HashMap<String, String>,
+    /// Names of variables that it gives in objects, too, which is to say to their authors.
+    pub environment_allow: HashSet<String>,
     /// By which the admin interface changes what is logged; `None` = it cannot.
     pub log: Option<LogLevel>,
 }
@@ -102,6 +104,7 @@ impl Default for Config {
             limits: GatewayLimits::default(),
             hostname: String::new(),
             environment: HashMap::new(),
+            environment_allow: HashSet::new(),
             log: None,
         }
     }
@@ -191,10 +194,12 @@ pub async fn start(config: Config) -> Result<Gateway, StartError> {
         limits,
         hostname,
         environment,
+        environment_allow,
         log,
     } = config;
     descriptors::raise();
     let metrics = Arc::new(Metrics::new());
+    let environment = Environment { variables: environment, allowed: environment_allow };
     let shared = Arc::new(Shared::new(limits, Arc::clone(&metrics), hostname, environment));
     let threads = match threads {
         0 => std::thread::available_parallelism().map_or(1, usize::from),

@@ -171,6 +171,11 @@ pub(crate) struct RunArgs {
     #[arg(long = "limit", value_name = "NAME=VALUE", value_delimiter = ',', env = "SLUICE_LIMITS")]
     limits: Vec<Setting>,
 
+    /// Variables of the gateway's environment that `%ENVIRONMENT(NAME)%` shows in objects, which is to say to their
+    /// authors; the format of the access log shows any
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', env = "SLUICE_ENVIRONMENT_ALLOW")]
+    environment_allow: Vec<String>,
+
     /// Log filter, as in `info` or `gateway=debug`
     #[arg(long, value_name = "FILTER", default_value = "info", env = "SLUICE_LOG")]
     pub(crate) log: String,
@@ -204,6 +209,7 @@ impl RunArgs {
             drain_timeout: self.drain_duration,
             hostname: if self.pod_name.is_empty() { hostname() } else { self.pod_name.clone() },
             environment: environment(),
+            environment_allow: self.environment_allow.iter().cloned().collect(),
             ..gateway::Config::default()
         })
     }
@@ -240,7 +246,7 @@ fn hostname() -> String {
     if name.trim().is_empty() { "localhost".to_owned() } else { name.trim().to_owned() }
 }
 
-/// What `%ENVIRONMENT(X)%` gives in access logs and headers.
+/// What `%ENVIRONMENT(X)%` gives in access logs, and in headers as far as `--environment-allow` names it.
 fn environment() -> HashMap<String, String> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
@@ -299,6 +305,13 @@ mod tests {
         assert_eq!(options.authority, options.address);
         assert_eq!(options.snapshot, Some("/var/lib/sluice".into()));
         assert_eq!(options.node.trust_domain, None);
+    }
+
+    #[test]
+    fn no_variable_is_shown_to_authors_of_objects_unless_it_is_named() {
+        assert!(run(&[]).gateway().unwrap().environment_allow.is_empty());
+        let allowed = run(&["--environment-allow", "REGION,ZONE"]).gateway().unwrap().environment_allow;
+        assert!(allowed.len() == 2 && allowed.contains("ZONE"), "{allowed:?}");
     }
 
     #[test]

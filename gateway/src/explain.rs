@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::filter::{hygiene, path};
+use crate::limits::GatewayLimits;
 use crate::proxy::error::Failure;
 use crate::proxy::head::{Fields, Protocol, RequestHead};
 use crate::table::{Action, Chain, ClusterId, Forward, Listener, Route, Table, TlsChain, VirtualHost};
@@ -52,7 +53,7 @@ pub enum Verdict {
     NoChain,
     /// Bytes are passed on without looking at requests.
     Tcp,
-    /// Status and reason of a reply that is made before any route is looked at.
+    /// Status and reason of a reply to what cannot be served, before any route is looked at or after its rewrite.
     Refused {
         status: u16,
         reason: String,
@@ -168,7 +169,10 @@ fn request(
                     }
                 }
                 match host.router.find(&head) {
-                    Some(route) => Verdict::Route(outcome(route, &head)),
+                    Some(route) => match outcome(route, &head) {
+                        Ok(outcome) => Verdict::Route(outcome),
+                        Err(failure) => refused(&failure),
+                    },
                     None => Verdict::NoRoute,
                 }
             } else {
@@ -199,8 +203,8 @@ fn refused(failure: &Failure) -> Verdict {
     Verdict::Refused { status: failure.answer(false).status, reason: failure.to_string() }
 }
 
-fn outcome(route: &Route, head: &RequestHead) -> Outcome {
-    match &route.action {
+fn outcome(route: &Route, head: &RequestHead) -> Result<Outcome, Failure> {
+    Ok(match &route.action {
         Action::Redirect(redirect) => {
             let reply = redirect.reply(head);
             Outcome::Redirect { status: reply.head.status, location: location(&reply.head) }
@@ -209,13 +213,14 @@ fn outcome(route: &Route, head: &RequestHead) -> Outcome {
             let reply = response.reply(head);
             Outcome::DirectResponse { status: reply.head.status, body: text(reply.body) }
         }
-        Action::Forward(forward) => Outcome::Forward(forwarded(forward, head)),
-    }
+        Action::Forward(forward) => Outcome::Forward(forwarded(forward, head)?),
+    })
 }
 
-fn forwarded(forward: &Forward, head: &RequestHead) -> Forwarded {
+fn forwarded(forward: &Forward, head: &RequestHead) -> Result<Forwarded, Failure> {
     let target = match &forward.path_rewrite {
-        Some(rewrite) => text(&rewrite.apply(head)),
+        // Of a running gateway only its own process knows the limits that were set.
+        Some(rewrite) => text(&rewrite.apply(head, &GatewayLimits::default())?),
         None => text(head.target()),
     };
     let total = forward.destinations().iter().map(|it| u64::from(it.weight)).sum();
@@ -224,16 +229,19 @@ fn forwarded(forward: &Forward, head: &RequestHead) -> Forwarded {
         cluster: it.cluster,
         weight: it.weight,
         total,
-        authority: text(forward.authority.as_deref().or(it.authority.as_deref()).unwrap_or(head.authority())),
+        authority: {
+            let replaced = forward.authority.as_ref().or(it.authority.as_ref());
+            text(replaced.map_or(head.authority(), ir::Authority::as_bytes))
+        },
         request_edits: it.edits.request.iter().map(ToString::to_string).collect(),
         response_edits: it.edits.response.iter().map(ToString::to_string).collect(),
     });
-    Forwarded {
+    Ok(Forwarded {
         target,
         timeout: forward.timeout,
         retries: forward.retry.as_ref().map_or(0, |retry| retry.attempts),
         destinations: destinations.collect(),
-    }
+    })
 }
 
 fn location(head: &crate::proxy::head::ResponseHead) -> String {

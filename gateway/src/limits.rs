@@ -45,5 +45,7 @@ limits::limits! {
         certificate_file_bytes: usize [Bytes, 1_024 ..= 16_777_216] = 1_048_576 => "the certificate is not used and the refusal is told",
         /// Certificate files with their keys that objects name, in all.
         certificate_files: usize [Count, 1 ..= 100_000] = 1_000 => "those that came last are not used and the refusal is told",
+        /// Matches that a rewrite by pattern replaces in one path.
+        rewrite_matches: usize [Count, 1 ..= 65_536] = 1_024 => "500 to the client",
     }
 }

@@ -1,7 +1,7 @@
 //! A traffic thread: one reactor, its own accept queues, its own upstream connections. Nothing is shared with other
 //! workers but the table and counters.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
@@ -23,6 +23,14 @@ use crate::telemetry::access_log::Lines;
 use crate::telemetry::metrics::{ClusterMetrics, Metrics};
 use crate::upstream::Upstreams;
 
+/// The process's environment as formats see it.
+#[derive(Debug, Default)]
+pub(crate) struct Environment {
+    pub(crate) variables: HashMap<String, String>,
+    /// Names that objects may show.
+    pub(crate) allowed: HashSet<String>,
+}
+
 /// What all workers share.
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -36,7 +44,7 @@ pub(crate) struct Shared {
     /// Series of requests without destination.
     pub(crate) unrouted: Arc<ClusterMetrics>,
     pub(crate) hostname: String,
-    environment: HashMap<String, String>,
+    environment: Environment,
     /// Said when every connection is to end as soon as its requests are answered, after the flag was set.
     pub(crate) closing: CancellationToken,
     pub(crate) is_closing: Arc<AtomicBool>,
@@ -51,7 +59,7 @@ impl Shared {
         limits: GatewayLimits,
         metrics: Arc<Metrics>,
         hostname: String,
-        environment: HashMap<String, String>,
+        environment: Environment,
     ) -> Self {
         Self {
             limits,
@@ -69,9 +77,14 @@ impl Shared {
         }
     }
 
-    /// A variable of the process's environment, empty where unset.
+    /// A variable of the process's environment, empty where unset. For the administrator's own formats.
     pub(crate) fn environment(&self, name: &str) -> &str {
-        self.environment.get(name).map(String::as_str).unwrap_or_default()
+        self.environment.variables.get(name).map(String::as_str).unwrap_or_default()
+    }
+
+    /// The same for formats in objects: empty unless the administrator allows the name.
+    pub(crate) fn allowed_environment(&self, name: &str) -> &str {
+        if self.environment.allowed.contains(name) { self.environment(name) } else { "" }
     }
 }
 

@@ -98,6 +98,7 @@ fn gateway_config(args: &RunArgs, own: &OwnPorts) -> anyhow::Result<gateway::Con
         move_privileged_ports: Some(MOVE_BY),
         hostname: hostname(),
         environment: args::environment(),
+        environment_allow: args.environment_allow.iter().cloned().collect(),
         ..gateway::Config::default()
     })
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crds::{HttpMatchRequest, HttpRoute, HttpRouteDestination, ObjectKey};
-use ir::{Destination, Forward, Route, RouteAction, RouteMatch};
+use ir::{Authority, Destination, Forward, Route, RouteAction, RouteMatch, TextError};
 
 use crate::budget::{self, Budget};
 use crate::delegate::Resolved;
@@ -121,11 +121,17 @@ fn refusal() -> Route {
         catch_all: false,
         plaintext: false,
         action: RouteAction::DirectResponse(ir::DirectResponse {
-            status: 503,
+            status: ir::ReplyStatus::UNAVAILABLE,
             body: None,
             edits: ir::HeaderEdits::default(),
         }),
     }
+}
+
+/// Answers for a rule of which a text cannot go to a wire, as `validate` has said: later rules must not get what the rule
+/// was written for.
+fn broken() -> RouteAction {
+    RouteAction::DirectResponse(direct_response::broken())
 }
 
 /// Whether an entry is for this server and proxy. With `gateways` nothing is asked of the source.
@@ -152,6 +158,8 @@ enum Action {
     Redirect,
     Answer(ir::DirectResponse),
     Forward(Forward),
+    /// A text of it cannot go to a wire.
+    Broken,
     Nothing,
 }
 
@@ -169,7 +177,10 @@ impl Action {
         } else if let Some(response) = &rule.direct_response {
             direct_response::translate(response, rule).map_or(Self::Nothing, Self::Answer)
         } else {
-            forward(context, rule, namespace, port, needed, at).map_or(Self::Nothing, Self::Forward)
+            match forward(context, rule, namespace, port, needed, at) {
+                Ok(forward) => forward.map_or(Self::Nothing, Self::Forward),
+                Err(_) => Self::Broken,
+            }
         }
     }
 }
@@ -191,12 +202,18 @@ fn compile_entry(
     let Conditions { matches, has_claims } = conditions;
     let path = matches.path.as_ref();
     let action = match action {
-        Action::Redirect => RouteAction::Redirect(redirect::translate(rule.redirect.as_ref()?, rule, path, place.port)),
+        Action::Redirect => match redirect::translate(rule.redirect.as_ref()?, rule, path, place.port) {
+            Ok(redirect) => RouteAction::Redirect(redirect),
+            Err(_) => broken(),
+        },
         Action::Answer(response) => RouteAction::DirectResponse(response.clone()),
-        Action::Forward(forward) => RouteAction::Forward(Forward {
-            path_rewrite: rule.rewrite.as_ref().and_then(|written| rewrite::path(written, path)),
-            ..forward.clone()
-        }),
+        Action::Forward(forward) => {
+            match rule.rewrite.as_deref().map(|written| rewrite::path(written, path)).transpose() {
+                Ok(rewrite) => RouteAction::Forward(Forward { path_rewrite: rewrite.flatten(), ..forward.clone() }),
+                Err(_) => broken(),
+            }
+        }
+        Action::Broken => broken(),
         Action::Nothing => return None,
     };
     Some(Route {
@@ -218,7 +235,7 @@ fn name(rule: &HttpRoute, entry: Option<&HttpMatchRequest>) -> String {
     }
 }
 
-/// Sends requests on; nothing where nobody would get them.
+/// Sends requests on; nothing where no destination would get them.
 fn forward(
     context: &Context<'_, '_>,
     rule: &HttpRoute,
@@ -226,7 +243,7 @@ fn forward(
     port: u16,
     needed: &mut Needed,
     at: &mut Scope<'_>,
-) -> Option<Forward> {
+) -> Result<Option<Forward>, TextError> {
     let several = rule.route.len() > 1;
     let mut destinations = Vec::new();
     for (index, weight) in destination::shares(rule.route.iter().map(|entry| entry.weight)) {
@@ -238,7 +255,7 @@ fn forward(
         let mut at = at.item("route", index);
         let cluster = destination::cluster(context, written, namespace, port, &mut at.field("destination"));
         needed.insert(cluster.clone());
-        let authority = headers::authority(own.as_deref()).map(str::to_owned);
+        let authority = headers::authority(own.as_deref()).map(Authority::try_from).transpose()?;
         destinations.push(Destination {
             cluster,
             weight,
@@ -248,16 +265,16 @@ fn forward(
         });
     }
     if destinations.is_empty() {
-        return None;
+        return Ok(None);
     }
     let authority = rewrite::authority(rule.rewrite.as_deref()).or_else(|| headers::authority(rule.headers.as_deref()));
-    Some(Forward {
+    Ok(Some(Forward {
         destinations,
         path_rewrite: None,
-        authority: authority.map(str::to_owned),
+        authority: authority.map(Authority::try_from).transpose()?,
         timeout: timeout::translate(rule.timeout.as_deref()),
         retry: retry::translate(rule.retries.as_deref(), context.mesh.retry.as_ref()),
         fault: fault::translate(rule.fault.as_deref()),
         cors: cors::translate(rule.cors_policy.as_deref()),
-    })
+    }))
 }

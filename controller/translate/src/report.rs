@@ -80,11 +80,20 @@ pub enum Problem {
     #[error("the body has {length} bytes; at most {limit} are allowed")]
     BodyTooLarge { length: usize, limit: usize },
 
+    #[error("the text has {length} bytes; at most {limit} are allowed")]
+    TextTooLong { length: usize, limit: usize },
+
     // About an object by itself: warnings.
     #[error("{what} is deprecated; {instead}")]
     Deprecated { what: &'static str, instead: &'static str },
     #[error("has no effect: {why}")]
     NoEffect { why: &'static str },
+    #[error("{path:?} does not begin with a slash; one is put in front of it")]
+    SlashAdded { path: String },
+    #[error(
+        "%ENVIRONMENT({name})% stands for nothing, unless the administrator of the proxy allows {name} with --environment-allow"
+    )]
+    EnvironmentHidden { name: String },
     #[error("this rule can never be reached: {why}")]
     UnreachableRule { why: &'static str },
     #[error("this match never decides: {earlier} already covers it")]
@@ -179,8 +188,11 @@ impl Problem {
             Self::NoWeight => "NoWeight",
             Self::NotProgrammable { .. } => "NotProgrammable",
             Self::BodyTooLarge { .. } => "BodyTooLarge",
+            Self::TextTooLong { .. } => "TextTooLong",
             Self::Deprecated { .. } => "Deprecated",
             Self::NoEffect { .. } => "NoEffect",
+            Self::SlashAdded { .. } => "SlashAdded",
+            Self::EnvironmentHidden { .. } => "EnvironmentHidden",
             Self::UnreachableRule { .. } => "UnreachableRule",
             Self::IneffectiveMatch { .. } => "IneffectiveMatch",
             Self::LargeBody { .. } => "LargeBody",
@@ -233,10 +245,13 @@ impl Problem {
             | Self::NoWeight
             | Self::NotProgrammable { .. }
             | Self::BodyTooLarge { .. }
+            | Self::TextTooLong { .. }
             | Self::UnusableSecret { .. }
             | Self::BadMeshConfig { .. } => Severity::Error,
             Self::Deprecated { .. }
             | Self::NoEffect { .. }
+            | Self::SlashAdded { .. }
+            | Self::EnvironmentHidden { .. }
             | Self::UnreachableRule { .. }
             | Self::IneffectiveMatch { .. }
             | Self::LargeBody { .. }

@@ -4,6 +4,8 @@ use std::fmt::{self, Write as _};
 use std::time::Duration;
 
 use crds::ObjectKey;
+use ir::TextError;
+use ir::text::MAX_TEXT_BYTES;
 
 use crate::report::{Problem, Report};
 
@@ -66,6 +68,20 @@ impl<'a> Scope<'a> {
 
     pub(crate) fn invalid(&mut self, value: &str, expected: &'static str) {
         self.report(Problem::Invalid { value: value.to_owned(), expected });
+    }
+
+    /// Reports a text that cannot go to a wire as a `T`.
+    pub(crate) fn text<T>(&mut self, text: &str)
+    where
+        T: for<'t> TryFrom<&'t str, Error = TextError>,
+    {
+        match T::try_from(text) {
+            Ok(_) => {}
+            Err(TextError::Invalid { text, expected }) => self.report(Problem::Invalid { value: text, expected }),
+            Err(TextError::TooLong { length }) => {
+                self.report(Problem::TextTooLong { length, limit: MAX_TEXT_BYTES });
+            }
+        }
     }
 
     pub(crate) fn no_effect(&mut self, why: &'static str) {

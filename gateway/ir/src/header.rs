@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::format::Format;
+use crate::text::{HeaderFormat, HeaderName};
 
 /// Edits of both directions, in the order in which they are carried out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,22 +22,22 @@ impl HeaderEdits {
     }
 }
 
-/// One change. Names are lower case and valid field names. A value that turns out empty changes nothing
+/// One change. A value that turns out empty changes nothing
 /// (docs/semantics.md §3.5).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum HeaderOp {
     Remove {
-        name: String,
+        name: HeaderName,
     },
     /// Replaces every line of that name by one.
     Set {
-        name: String,
-        value: Format,
+        name: HeaderName,
+        value: HeaderFormat,
     },
     /// Adds a line, whatever is there.
     Append {
-        name: String,
-        value: Format,
+        name: HeaderName,
+        value: HeaderFormat,
     },
 }

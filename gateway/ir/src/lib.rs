@@ -15,6 +15,7 @@ pub mod resource;
 pub mod route;
 pub mod secret;
 pub mod settings;
+pub mod text;
 
 pub use cluster::{Balancing, Cluster, Discovery, ServiceIdentity, UpstreamProtocol};
 pub use endpoint::{Endpoint, EndpointAddress, Endpoints};
@@ -29,3 +30,7 @@ pub use route::{
 };
 pub use secret::{PrivateKey, Secret};
 pub use settings::{AccessLog, AccessLogFormat, Limits, PathNormalization, ProxySettings, WorkloadIdentity};
+pub use text::{
+    Authority, HeaderFormat, HeaderName, HeaderText, PathPiece, PathText, RedirectStatus, ReplyStatus, Scheme,
+    TextError,
+};

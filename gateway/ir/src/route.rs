@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::header::HeaderEdits;
 use crate::name::{ClusterName, Host, TableName};
+use crate::text::{Authority, HeaderText, PathPiece, PathText, RedirectStatus, ReplyStatus, Scheme};
 
 /// A table of virtual hosts as such. Its routes come from the [`RouteGroup`]s that name it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -163,7 +164,7 @@ pub struct Forward {
     pub path_rewrite: Option<PathRewrite>,
     /// Replaces the authority; beats that of a destination.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub authority: Option<String>,
+    pub authority: Option<Authority>,
     /// From the end of the request body to the end of the response, all attempts included; none = unlimited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Duration>,
@@ -207,8 +208,8 @@ pub struct FaultAbort {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum AbortReply {
-    /// 200–599; gRPC clients get the gRPC status for it.
-    Http(u16),
+    /// gRPC clients get the gRPC status for it.
+    Http(ReplyStatus),
     /// A gRPC status by number; other clients get 200.
     Grpc(u16),
 }
@@ -220,11 +221,11 @@ pub struct Cors {
     /// Conditions on `Origin`; any one suffices.
     pub allow_origins: Vec<StringMatch>,
     /// As sent; `*` echoes the method asked for. Empty = not sent.
-    pub allow_methods: String,
+    pub allow_methods: HeaderText,
     /// As sent; `*` echoes the fields asked for. Empty = not sent.
-    pub allow_headers: String,
+    pub allow_headers: HeaderText,
     /// As sent. Empty = not sent.
-    pub expose_headers: String,
+    pub expose_headers: HeaderText,
     /// Seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_age: Option<u64>,
@@ -246,7 +247,7 @@ pub struct Destination {
     pub edits: HeaderEdits,
     /// Replaces the authority where the route has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub authority: Option<String>,
+    pub authority: Option<Authority>,
     /// Whether a replaced authority of this destination is told upstream as `x-envoy-original-host`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub tell_original_host: bool,
@@ -257,11 +258,11 @@ pub struct Destination {
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum PathRewrite {
     /// Replaces the text that the route's prefix matched, which has this length in bytes.
-    Prefix { matched: usize, replacement: String },
+    Prefix { matched: usize, replacement: PathPiece },
     /// Replaces all of it.
-    Full { replacement: String },
+    Full { replacement: PathPiece },
     /// Replaces every match of the pattern; `\0`–`\9` stand for groups.
-    Regex { pattern: String, substitution: String },
+    Regex { pattern: String, substitution: PathPiece },
 }
 
 /// When and how often a request is sent again (docs/semantics.md §3.10).
@@ -309,15 +310,13 @@ pub struct RetryOn {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Redirect {
-    /// 301, 302, 303, 307 or 308.
-    pub status: u16,
+    pub status: RedirectStatus,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<RedirectPath>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub authority: Option<String>,
-    /// `http` or `https`.
+    pub authority: Option<Authority>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scheme: Option<String>,
+    pub scheme: Option<Scheme>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
     #[serde(default, skip_serializing_if = "HeaderEdits::is_empty")]
@@ -327,18 +326,20 @@ pub struct Redirect {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum RedirectPath {
-    /// Path, or path and query; starts with a slash.
-    Full(String),
-    /// Replaces the text that the route's prefix matched, which has this length in bytes.
-    Prefix { matched: usize, replacement: String },
+    Full(PathText),
+    /// Replaces the text that the route's prefix matched, which has this length in bytes. A result without leading slash
+    /// gets one.
+    Prefix {
+        matched: usize,
+        replacement: PathPiece,
+    },
 }
 
 /// Answers from the proxy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DirectResponse {
-    /// 200–599.
-    pub status: u16,
+    pub status: ReplyStatus,
     /// Base64; absent = no body and no content type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<String>,

@@ -87,10 +87,11 @@ impl<V> Hosts<V> {
         }
     }
 
-    /// The value for a request's authority, in whatever case and with whatever port it was sent.
+    /// The value for a request's authority, in whatever case and with whatever port it was sent. What is not
+    /// `host[:port]` names no host, not even of `*`.
     #[must_use]
     pub fn find(&self, authority: &[u8]) -> Option<&V> {
-        let name = without_port(authority);
+        let name = ir::text::split(authority)?.host;
         if !name.iter().any(u8::is_ascii_uppercase) {
             return self.find_lower(name);
         }
@@ -135,21 +136,13 @@ impl<V> Hosts<V> {
 }
 
 /// The host that an authority names: without port and in lower case. An empty port goes too; a trailing dot stays, and
-/// so do the brackets of an IPv6 address.
+/// so do the brackets of an IPv6 address. What is not `host[:port]` names none: nothing is left of it.
 #[must_use]
 pub fn host_of(authority: &[u8]) -> Cow<'_, [u8]> {
-    let name = without_port(authority);
+    let name = ir::text::split(authority).map_or(&b""[..], |parts| parts.host);
     match name.iter().any(u8::is_ascii_uppercase) {
         true => Cow::Owned(name.to_ascii_lowercase()),
         false => Cow::Borrowed(name),
-    }
-}
-
-/// Everything before the last colon, unless that colon is inside the brackets of an IPv6 address.
-fn without_port(authority: &[u8]) -> &[u8] {
-    match authority.iter().rposition(|&byte| matches!(byte, b':' | b']')) {
-        Some(at) if authority[at] == b':' => &authority[..at],
-        Some(_) | None => authority,
     }
 }
 

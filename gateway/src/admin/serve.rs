@@ -79,7 +79,9 @@ impl Connections {
 /// Binds the admin socket: only this user can ever connect to it.
 pub(super) fn bind_socket(path: &Path) -> io::Result<UnixListener> {
     // A socket file that a former process left behind.
-    if std::os::unix::net::UnixStream::connect(path).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
+    if std::os::unix::net::UnixStream::connect(path)
+        .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+    {
         std::fs::remove_file(path)?;
     }
     let socket = socket2::Socket::new(Domain::UNIX, Type::STREAM, None)?;

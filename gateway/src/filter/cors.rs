@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use router::{FullRegex, RegexCache, RegexError};
 
-use crate::proxy::head::{Fields, RequestHead};
+use crate::proxy::head::{Fields, RequestHead, list_contains};
 use crate::proxy::reply::Reply;
 
 #[derive(Debug)]
@@ -130,6 +130,10 @@ impl Allowed {
     /// Says that the origin may see the response, whatever the upstream said about it.
     pub(crate) fn apply(&self, fields: &mut Fields) {
         fields.set(b"access-control-allow-origin", &self.origin);
+        // One origin is named: a cache must not show the response to others (Fetch, "CORS protocol and HTTP caches").
+        if !fields.named(b"vary").any(|value| list_contains(value, b"origin") || list_contains(value, b"*")) {
+            fields.push(b"vary", b"Origin");
+        }
         if self.shared.allow_credentials {
             fields.set(b"access-control-allow-credentials", b"true");
         }
@@ -150,9 +154,9 @@ mod tests {
                 ir::StringMatch::Exact("http://ok.test".into()),
                 ir::StringMatch::Regex("http://[a-z]+[.]sub[.]test".into()),
             ],
-            allow_methods: "*".into(),
-            allow_headers: "x-a,x-b".into(),
-            expose_headers: "x-c".into(),
+            allow_methods: "*".try_into().unwrap(),
+            allow_headers: "x-a,x-b".try_into().unwrap(),
+            expose_headers: "x-c".try_into().unwrap(),
             max_age: Some(60),
             allow_credentials: true,
             answer_unmatched_preflights: true,
@@ -183,6 +187,7 @@ mod tests {
             shown(&reply.head.fields),
             [
                 "access-control-allow-origin: http://x.sub.test",
+                "vary: Origin",
                 "access-control-allow-credentials: true",
                 "access-control-expose-headers: x-c",
                 "access-control-allow-methods: PUT",

@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::filter::headers::HeaderEdits;
+use crate::filter::redirect;
 use crate::proxy::head::RequestHead;
 use crate::proxy::reply::Reply;
 
@@ -18,18 +19,14 @@ impl DirectResponse {
     pub(crate) fn compile(response: &ir::DirectResponse) -> Result<Self, base64::DecodeError> {
         let ir::DirectResponse { status, body, edits } = response;
         let body = body.as_ref().map(|text| STANDARD.decode(text)).transpose()?;
-        Ok(Self { status: *status, body: body.map(Into::into), edits: HeaderEdits::compile(edits) })
+        Ok(Self { status: status.get(), body: body.map(Into::into), edits: HeaderEdits::compile(edits) })
     }
 
     pub(crate) fn reply(&self, request: &RequestHead) -> Reply<'_> {
         let mut reply = Reply::new(self.status, self.body.as_deref().unwrap_or_default());
         reply.edits = Some(&self.edits);
         if self.status == 304 {
-            let mut location = request.scheme().to_vec();
-            location.extend_from_slice(b"://");
-            location.extend_from_slice(request.authority());
-            location.extend_from_slice(request.target());
-            reply.head.fields.push(b"location", &location);
+            reply.head.fields.push(b"location", &redirect::url_of(request));
         }
         reply
     }

@@ -43,7 +43,7 @@ impl Fault {
         ctx.flags.add(Flags::FI);
         ctx.details = "fault_filter_abort".into();
         Some(match reply {
-            ir::AbortReply::Http(status) => Reply::new(status, BODY),
+            ir::AbortReply::Http(status) => Reply::new(status.get(), BODY),
             ir::AbortReply::Grpc(status) => Reply { grpc_status: Some(status), ..Reply::new(200, BODY) },
         })
     }

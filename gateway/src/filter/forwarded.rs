@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::filter::{headers, hygiene};
 use crate::proxy::ctx::Ctx;
+use crate::proxy::error::Failure;
 use crate::proxy::head::{FieldId, RequestHead};
 use crate::table::{Destination, Forward};
 
@@ -15,16 +16,7 @@ pub(crate) fn prepare(ctx: &mut Ctx<'_>, request: &mut RequestHead) {
     let trusted = ctx.table.settings().trusted_proxies as usize;
     let peer = ctx.connection.peer.ip();
     ctx.client = trusted_client(request, trusted).map_or(ctx.connection.peer, |ip| SocketAddr::new(ip, 0));
-    if trusted > 0 {
-        if let Some(proto @ (b"http" | b"https")) = request.fields.get(FieldId::ForwardedProto) {
-            let proto = proto.to_vec();
-            request.set_scheme(&proto);
-        } else {
-            request.fields.set(b"x-forwarded-proto", ctx.connection.scheme());
-        }
-    } else {
-        request.fields.set(b"x-forwarded-proto", ctx.connection.scheme());
-    }
+    believe_scheme(request, ctx.connection.scheme(), trusted > 0);
     let peer_text = &*ctx.connection.peer_text;
     if is_exactly_loopback(peer) {
         append_forwarded_for(request, &ctx.connection.local.ip().to_string());
@@ -37,6 +29,23 @@ pub(crate) fn prepare(ctx: &mut Ctx<'_>, request: &mut RequestHead) {
         request.fields.set(b"x-envoy-external-address", ctx.client.ip().to_string().as_bytes());
     }
     request.fields.set(b"x-request-id", &request_id());
+}
+
+/// The scheme is the connection's, or what trusted proxies in front say. What an HTTP/2 client writes into `:scheme` is
+/// its own word only (docs/semantics.md §2.6).
+fn believe_scheme(request: &mut RequestHead, connection: &'static [u8], trusted: bool) {
+    let said: Option<&'static [u8]> = match request.fields.get(FieldId::ForwardedProto) {
+        Some(b"http") if trusted => Some(b"http"),
+        Some(b"https") if trusted => Some(b"https"),
+        Some(_) | None => None,
+    };
+    let scheme = said.unwrap_or(connection);
+    if request.scheme() != scheme {
+        request.set_scheme(scheme);
+    }
+    if said.is_none() {
+        request.fields.set(b"x-forwarded-proto", connection);
+    }
 }
 
 /// The address `trusted` proxies in front vouch for: that many from the right.
@@ -84,9 +93,15 @@ fn request_id() -> [u8; 36] {
     text
 }
 
-/// After the draw: the route's edits and rewrites, in Envoy's order.
-pub(crate) fn finish(ctx: &Ctx<'_>, request: &mut RequestHead, forward: &Forward, destination: &Destination) {
-    headers::apply_request(&destination.edits.request, request, ctx);
+/// After the draw: the route's edits and rewrites, in Envoy's order. The result is bounded like what comes from clients:
+/// a target or a head that edits make longer than that is not sent.
+pub(crate) fn finish(
+    ctx: &Ctx<'_>,
+    request: &mut RequestHead,
+    forward: &Forward,
+    destination: &Destination,
+) -> Result<(), Failure> {
+    headers::apply_request(&destination.edits.request, request, ctx)?;
     let (authority, tell) = match (&forward.authority, &destination.authority) {
         (Some(authority), _) => (Some(authority), true),
         (None, Some(authority)) => (Some(authority), destination.tell_original_host),
@@ -95,18 +110,19 @@ pub(crate) fn finish(ctx: &Ctx<'_>, request: &mut RequestHead, forward: &Forward
     if let Some(authority) = authority {
         if tell {
             // The destination's comes first, so it is what the route's replaces.
-            let replaced = destination.authority.as_deref().filter(|_| forward.authority.is_some());
-            let original = replaced.unwrap_or(request.authority()).to_vec();
+            let replaced = destination.authority.as_ref().filter(|_| forward.authority.is_some());
+            let original = replaced.map(ir::Authority::as_bytes).unwrap_or(request.authority()).to_vec();
             request.fields.set(b"x-envoy-original-host", &original);
         }
-        request.set_authority(authority);
+        request.set_authority(authority.as_bytes());
     }
     if let Some(rewrite) = &forward.path_rewrite {
         let original = request.target().to_vec();
-        let target = rewrite.apply(request);
+        let target = rewrite.apply(request, &ctx.connection.worker.shared.limits)?;
         request.set_target(&target);
         request.fields.set(b"x-envoy-original-path", &original);
     }
+    Ok(())
 }
 
 /// The time a request may take: the route's, or what a gRPC client asks for within it (docs/semantics.md §3.9).
@@ -168,6 +184,29 @@ mod tests {
         assert_eq!(id.matches('-').count(), 4, "{id}");
         assert_eq!(&id[14..15], "9", "{id}");
         assert!("89ab".contains(&id[19..20]), "{id}");
+    }
+
+    #[test]
+    fn the_scheme_is_the_connections_unless_a_trusted_proxy_says_otherwise() {
+        let believed = |claimed: &[u8], proto: Option<&str>, connection: &'static [u8], trusted| {
+            let mut fields = Fields::default();
+            if let Some(proto) = proto {
+                fields.push(b"x-forwarded-proto", proto.as_bytes());
+            }
+            let mut request = RequestHead::new(Protocol::Http2, fields, b"GET", claimed, b"a", b"/");
+            believe_scheme(&mut request, connection, trusted);
+            let told = request.fields.get(FieldId::ForwardedProto).unwrap().to_vec();
+            (String::from_utf8_lossy(request.scheme()).into_owned(), String::from_utf8(told).unwrap())
+        };
+        let same = |scheme: &str| (scheme.to_owned(), scheme.to_owned());
+        for claimed in [&b"https"[..], b"javascript", b"HTTP", b"http"] {
+            assert_eq!(believed(claimed, None, b"http", false), same("http"));
+            assert_eq!(believed(claimed, None, b"https", false), same("https"));
+            assert_eq!(believed(claimed, Some("https"), b"http", false), same("http"));
+            assert_eq!(believed(claimed, Some("https"), b"http", true), same("https"));
+            assert_eq!(believed(claimed, Some("javascript"), b"http", true), same("http"));
+            assert_eq!(believed(claimed, None, b"http", true), same("http"));
+        }
     }
 
     #[test]

@@ -3,8 +3,9 @@
 use ir::format::{Format, Segment};
 
 use crate::proxy::ctx::Ctx;
+use crate::proxy::error::Failure;
 use crate::proxy::head::{FieldId, Fields, RequestHead, ResponseHead};
-use crate::telemetry::format::{Missing, Source, render};
+use crate::telemetry::format::{Missing, Reader, Source, TooLong, render_within};
 
 /// Edits ready to be carried out.
 #[derive(Debug, Default)]
@@ -50,50 +51,91 @@ impl Value {
         }
     }
 
-    /// Appends the value for this request to `out`.
-    fn write(&self, source: &Source<'_>, out: &mut Vec<u8>) {
+    /// Appends the value for this request to `out`, of which no more than `limit` bytes are wanted.
+    fn write(&self, source: &Source<'_>, out: &mut Vec<u8>, limit: usize) -> Result<(), TooLong> {
         match self {
-            Self::Literal(text) => out.extend_from_slice(text),
+            Self::Literal(text) if text.len() > limit => Err(TooLong),
+            Self::Literal(text) => {
+                out.extend_from_slice(text);
+                Ok(())
+            }
             Self::Format(format) => {
-                render(format, source, Missing::Empty, out);
-                // Whatever an operator yields, a value is one line.
-                out.retain(|byte| !matches!(byte, b'\r' | b'\n' | 0));
+                render_within(format, source, Missing::Empty, out, limit)?;
+                // Whatever an operator yields, a value is one line without control characters.
+                if !ir::text::is_field_text(out) {
+                    out.retain(|byte| ir::text::is_field_text(&[*byte]));
+                }
+                Ok(())
             }
         }
     }
 }
 
-pub(crate) fn apply_request(ops: &[Op], request: &mut RequestHead, ctx: &Ctx<'_>) {
-    if ops.is_empty() {
-        return;
-    }
-    let values: Vec<Vec<u8>> = {
-        let source = Source { ctx, request, response: None };
-        ops.iter().map(|op| op.value(&source)).collect()
-    };
-    carry_out(ops, values, &mut request.fields);
+/// How large a head may be after edits.
+#[derive(Clone, Copy, Debug)]
+struct Room {
+    bytes: usize,
+    fields: usize,
 }
 
-pub(crate) fn apply_response(ops: &[Op], response: &mut ResponseHead, request: &RequestHead, ctx: &Ctx<'_>) {
-    if ops.is_empty() {
-        return;
-    }
-    let values: Vec<Vec<u8>> = {
-        let source = Source { ctx, request, response: Some(response) };
-        ops.iter().map(|op| op.value(&source)).collect()
-    };
-    carry_out(ops, values, &mut response.fields);
-}
-
-impl Op {
-    fn value(&self, source: &Source<'_>) -> Vec<u8> {
-        let mut out = Vec::new();
-        match self {
-            Self::Remove(_) => {}
-            Self::Set(_, value) | Self::Append(_, value) => value.write(source, &mut out),
+impl Room {
+    /// As large as one that a client sends, or as it came if that is more; what the proxy itself adds to every head does
+    /// not count against the edits.
+    fn new(ctx: &Ctx<'_>, bytes: usize, fields: usize) -> Self {
+        let limits = ctx.connection.limits();
+        Self {
+            bytes: limits.max_head_bytes.max(bytes) + OWN_BYTES,
+            fields: limits.max_header_fields.max(fields) + OWN_FIELDS,
         }
-        out
     }
+}
+
+/// What the proxy's own fields may take.
+const OWN_BYTES: usize = 1024;
+const OWN_FIELDS: usize = 32;
+
+pub(crate) fn apply_request(ops: &[Op], request: &mut RequestHead, ctx: &Ctx<'_>) -> Result<(), Failure> {
+    if ops.is_empty() {
+        return Ok(());
+    }
+    let room = Room::new(ctx, request.size(), request.fields.len());
+    let source = Source { ctx, request, response: None, reader: Reader::Tenant };
+    let values = values(ops, &source, room.bytes).map_err(|TooLong| Failure::LargeRequest)?;
+    carry_out(ops, values, &mut request.fields);
+    let fits = request.size() <= room.bytes && request.fields.len() <= room.fields;
+    if fits { Ok(()) } else { Err(Failure::LargeRequest) }
+}
+
+pub(crate) fn apply_response(
+    ops: &[Op],
+    response: &mut ResponseHead,
+    request: &RequestHead,
+    ctx: &Ctx<'_>,
+) -> Result<(), Failure> {
+    if ops.is_empty() {
+        return Ok(());
+    }
+    let room = Room::new(ctx, response.fields.size(), response.fields.len());
+    let source = Source { ctx, request, response: Some(response), reader: Reader::Tenant };
+    let values = values(ops, &source, room.bytes).map_err(|TooLong| Failure::LargeResponse)?;
+    carry_out(ops, values, &mut response.fields);
+    let fits = response.fields.size() <= room.bytes && response.fields.len() <= room.fields;
+    if fits { Ok(()) } else { Err(Failure::LargeResponse) }
+}
+
+/// The values of all edits, which speak of the head as it was before them; together no longer than `room`.
+fn values(ops: &[Op], source: &Source<'_>, mut room: usize) -> Result<Vec<Vec<u8>>, TooLong> {
+    let mut values = Vec::with_capacity(ops.len());
+    for op in ops {
+        let mut out = Vec::new();
+        match op {
+            Op::Remove(_) => {}
+            Op::Set(_, value) | Op::Append(_, value) => value.write(source, &mut out, room)?,
+        }
+        room = room.saturating_sub(out.len());
+        values.push(out);
+    }
+    Ok(values)
 }
 
 fn carry_out(ops: &[Op], values: Vec<Vec<u8>>, fields: &mut Fields) {

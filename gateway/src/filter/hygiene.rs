@@ -13,6 +13,12 @@ pub(crate) fn check(request: &RequestHead) -> Result<(), Failure> {
     if request.fields.all(FieldId::Expect).any(|value| !value.eq_ignore_ascii_case(b"100-continue")) {
         return Err(Failure::Refused(Refusal::Expectation));
     }
+    // Anything but host[:port] has a second reading somewhere behind us. An empty Host, and several that were joined, are
+    // no host, which no route is for (docs/semantics.md §2.6).
+    let authority = request.authority();
+    if ir::text::split(authority).is_none() && !authority.is_empty() && !authority.contains(&b',') {
+        return Err(Failure::BadAuthority);
+    }
     let asks_upgrade = request.fields.all(FieldId::Connection).any(|value| list_contains(value, b"upgrade"));
     if asks_upgrade
         && let Some(protocol) = request.fields.get(FieldId::Upgrade)
@@ -131,6 +137,22 @@ mod tests {
             ["x-envoy-custom", "x-request-id", "my_name"]
         );
         assert_eq!(left(&[("te", "trailers")]), ["te"]);
+    }
+
+    #[test]
+    fn an_authority_is_host_and_port() {
+        let checked = |authority: &str| {
+            let (fields, authority) = (Fields::default(), authority.as_bytes());
+            check(&RequestHead::new(Protocol::Http11, fields, b"GET", b"http", authority, b"/"))
+        };
+        for authority in ["", "a.test", "A_b.test:80", "a.test:", "a.test.", "[::1]:80", "a.test,b.test"] {
+            assert_eq!(checked(authority), Ok(()), "{authority}");
+        }
+        for authority in
+            ["a.test:x@evil.com", "a.test:a b", "a.test:80/../x", "user@a.test", "a.test:0", "[::1", "a%2e"]
+        {
+            assert_eq!(checked(authority), Err(Failure::BadAuthority), "{authority}");
+        }
     }
 
     #[test]

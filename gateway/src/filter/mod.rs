@@ -15,6 +15,7 @@ use std::sync::Arc;
 use crate::proxy::ctx::Ctx;
 use crate::proxy::error::Failure;
 use crate::proxy::head::RequestHead;
+use crate::proxy::http1::parse::Refusal;
 use crate::table::{Route, Table};
 
 /// What the table says about a request.
@@ -29,6 +30,10 @@ pub(crate) enum Outcome {
 pub(crate) fn prepare(ctx: &mut Ctx<'_>, request: &mut RequestHead) -> Result<(), Failure> {
     hygiene::check(request)?;
     path::normalise(request, ctx.table.settings().path_normalization)?;
+    // Normalising may encode bytes, which makes three of one.
+    if request.target().len() > ctx.connection.limits().max_head_bytes {
+        return Err(Failure::Refused(Refusal::TooLarge));
+    }
     forwarded::prepare(ctx, request);
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! Redirects: of routes (docs/semantics.md §3.6), and of virtual hosts that want https (§2.5).
 
+use ir::text::HostPort;
+
 use crate::filter::headers::HeaderEdits;
 use crate::proxy::head::RequestHead;
 use crate::proxy::reply::Reply;
@@ -8,8 +10,8 @@ use crate::proxy::reply::Reply;
 pub(crate) struct Redirect {
     status: u16,
     path: Option<ir::RedirectPath>,
-    authority: Option<Box<str>>,
-    scheme: Option<Box<str>>,
+    authority: Option<ir::Authority>,
+    scheme: Option<ir::Scheme>,
     port: Option<u16>,
     edits: HeaderEdits,
 }
@@ -18,10 +20,10 @@ impl Redirect {
     pub(crate) fn compile(redirect: &ir::Redirect) -> Self {
         let ir::Redirect { status, path, authority, scheme, port, edits } = redirect;
         Self {
-            status: *status,
+            status: status.get(),
             path: path.clone(),
-            authority: authority.as_deref().map(Into::into),
-            scheme: scheme.as_deref().map(Into::into),
+            authority: authority.clone(),
+            scheme: *scheme,
             port: *port,
             edits: HeaderEdits::compile(edits),
         }
@@ -34,33 +36,15 @@ impl Redirect {
     }
 
     fn location(&self, request: &RequestHead) -> Vec<u8> {
-        let old_scheme = request.scheme();
-        let scheme = self.scheme.as_deref().map_or(old_scheme, str::as_bytes);
-        let mut out = Vec::with_capacity(128);
-        out.extend_from_slice(scheme);
-        out.extend_from_slice(b"://");
-        let chosen = self.port.filter(|port| Some(*port) != default_port(scheme));
-        let (host, port) = match &self.authority {
-            Some(authority) => split(authority.as_bytes()),
-            None => split(request.authority()),
+        let old_scheme = scheme_of(request);
+        let scheme = self.scheme.unwrap_or(old_scheme);
+        let chosen = self.port.filter(|port| *port != scheme.default_port());
+        let HostPort { host, port } = match &self.authority {
+            Some(authority) => authority.host_port(),
+            None => host_of(request),
         };
-        out.extend_from_slice(host);
-        match (chosen, port) {
-            (Some(port), _) => {
-                out.push(b':');
-                out.extend_from_slice(itoa::Buffer::new().format(port).as_bytes());
-            }
-            (None, Some(port)) => {
-                let goes = self.authority.is_none()
-                    && scheme != old_scheme
-                    && std::str::from_utf8(port).ok().and_then(|port| port.parse().ok()) == default_port(old_scheme);
-                if !goes {
-                    out.push(b':');
-                    out.extend_from_slice(port);
-                }
-            }
-            (None, None) => {}
-        }
+        let goes = self.authority.is_none() && scheme != old_scheme && port == Some(old_scheme.default_port());
+        let mut out = origin(scheme, HostPort { host, port: chosen.or(port.filter(|_| !goes)) });
         self.target(request, &mut out);
         out
     }
@@ -73,8 +57,13 @@ impl Redirect {
                 match path {
                     ir::RedirectPath::Full(text) => out.extend_from_slice(text.as_bytes()),
                     ir::RedirectPath::Prefix { matched, replacement } => {
+                        let rest = request.path().get(*matched..).unwrap_or_default();
+                        // What follows the host without a slash would be read as a part of it.
+                        if replacement.as_bytes().iter().chain(rest).next() != Some(&b'/') {
+                            out.push(b'/');
+                        }
                         out.extend_from_slice(replacement.as_bytes());
-                        out.extend_from_slice(request.path().get(*matched..).unwrap_or_default());
+                        out.extend_from_slice(rest);
                     }
                 }
                 let own_query = out[start..].contains(&b'?');
@@ -87,34 +76,47 @@ impl Redirect {
     }
 }
 
-/// The reply of a host that wants https: the authority exactly as it was sent.
+/// The reply of a host that wants https, at the port that was asked for.
 pub(crate) fn to_https(request: &RequestHead) -> Reply<'static> {
-    let mut location = b"https://".to_vec();
-    location.extend_from_slice(request.authority());
+    let mut location = origin(ir::Scheme::Https, host_of(request));
     location.extend_from_slice(request.target());
     to(301, &location)
+}
+
+/// The URL that was asked for.
+pub(crate) fn url_of(request: &RequestHead) -> Vec<u8> {
+    let mut url = origin(scheme_of(request), host_of(request));
+    url.extend_from_slice(request.target());
+    url
+}
+
+/// The part of a URL before the path.
+fn origin(scheme: ir::Scheme, HostPort { host, port }: HostPort<'_>) -> Vec<u8> {
+    let mut out = Vec::with_capacity(128);
+    out.extend_from_slice(scheme.as_str().as_bytes());
+    out.extend_from_slice(b"://");
+    out.extend_from_slice(host);
+    if let Some(port) = port {
+        out.push(b':');
+        out.extend_from_slice(itoa::Buffer::new().format(port).as_bytes());
+    }
+    out
+}
+
+/// The scheme that the request is believed to have.
+fn scheme_of(request: &RequestHead) -> ir::Scheme {
+    if request.scheme() == b"https" { ir::Scheme::Https } else { ir::Scheme::Http }
+}
+
+/// Host and port that the request is for; what is no authority was refused before any route was looked at.
+fn host_of(request: &RequestHead) -> HostPort<'_> {
+    ir::text::split(request.authority()).unwrap_or(HostPort { host: b"", port: None })
 }
 
 fn to(status: u16, location: &[u8]) -> Reply<'static> {
     let mut reply = Reply::new(status, b"");
     reply.head.fields.push(b"location", location);
     reply
-}
-
-fn default_port(scheme: &[u8]) -> Option<u16> {
-    match scheme {
-        b"http" => Some(80),
-        b"https" => Some(443),
-        _ => None,
-    }
-}
-
-/// Host and port of an authority.
-fn split(authority: &[u8]) -> (&[u8], Option<&[u8]>) {
-    match authority.iter().rposition(|byte| matches!(byte, b':' | b']')) {
-        Some(at) if authority[at] == b':' => (&authority[..at], Some(&authority[at + 1..])),
-        Some(_) | None => (authority, None),
-    }
 }
 
 #[cfg(test)]
@@ -139,7 +141,7 @@ mod tests {
 
     fn redirect(set: impl FnOnce(&mut ir::Redirect)) -> ir::Redirect {
         let mut it = ir::Redirect {
-            status: 301,
+            status: ir::RedirectStatus::MOVED_PERMANENTLY,
             path: None,
             authority: None,
             scheme: None,
@@ -152,11 +154,18 @@ mod tests {
 
     #[test]
     fn the_location_keeps_what_is_not_replaced() {
-        let scheme = |text: &'static str| move |it: &mut ir::Redirect| it.scheme = Some(text.into());
+        let scheme = |text: &'static str| move |it: &mut ir::Redirect| it.scheme = Some(text.try_into().unwrap());
         let port = |port| move |it: &mut ir::Redirect| it.port = Some(port);
-        let full =
-            |text: &'static str| move |it: &mut ir::Redirect| it.path = Some(ir::RedirectPath::Full(text.into()));
-        let authority = |text: &'static str| move |it: &mut ir::Redirect| it.authority = Some(text.into());
+        let full = |text: &'static str| {
+            move |it: &mut ir::Redirect| it.path = Some(ir::RedirectPath::Full(text.try_into().unwrap()))
+        };
+        let authority = |text: &'static str| move |it: &mut ir::Redirect| it.authority = Some(text.try_into().unwrap());
+        let prefix = |matched: usize, text: &'static str| {
+            move |it: &mut ir::Redirect| {
+                let replacement = text.try_into().unwrap();
+                it.path = Some(ir::RedirectPath::Prefix { matched, replacement });
+            }
+        };
         for (redirect, url, expected) in [
             (redirect(port(80)), "http://shop.test:18080/a", "http://shop.test:18080/a"),
             (redirect(port(8080)), "http://shop.test/a", "http://shop.test:8080/a"),
@@ -167,13 +176,12 @@ mod tests {
             (redirect(scheme("http")), "http://shop.test:80/", "http://shop.test:80/"),
             (redirect(authority("b.test")), "http://shop.test:80/x", "http://b.test/x"),
             (redirect(authority("b.test:81")), "http://shop.test/x", "http://b.test:81/x"),
-            (
-                redirect(|it| {
-                    it.path = Some(ir::RedirectPath::Prefix { matched: 4, replacement: "/new".into() });
-                }),
-                "http://shop.test/old/x?q",
-                "http://shop.test/new/x?q",
-            ),
+            (redirect(prefix(4, "/new")), "http://shop.test/old/x?q", "http://shop.test/new/x?q"),
+            // No text of a client or an object becomes a part of the host.
+            (redirect(prefix(5, "")), "http://shop.test/old/@evil.com/", "http://shop.test/@evil.com/"),
+            (redirect(prefix(1, "x")), "http://shop.test/@evil.com/", "http://shop.test/x@evil.com/"),
+            (redirect(prefix(4, "")), "http://shop.test/old", "http://shop.test/"),
+            (redirect(full("/new")), "http://shop.test:/a", "http://shop.test/new"),
         ] {
             assert_eq!(location(redirect, url), expected, "{url}");
         }

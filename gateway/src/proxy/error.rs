@@ -38,6 +38,21 @@ pub(crate) enum Failure {
     Refused(#[from] Refusal),
     #[error("path with a fragment or a NUL")]
     BadPath,
+    #[error("Host is not host[:port]")]
+    BadAuthority,
+    #[error("the request target is longer than allowed after its rewrite")]
+    LongTarget,
+    #[error("the rewrite's pattern matches more often than allowed")]
+    ManyMatches,
+    #[error("the rewrite makes the request target name another host")]
+    BadTarget,
+    #[error("the request's head is larger than allowed after edits")]
+    LargeRequest,
+    #[error("the response's head is larger than allowed after edits")]
+    LargeResponse,
+    /// A bug elsewhere: no text of a client or of an object gets so far.
+    #[error("bytes in a head that would end a line or a part of it")]
+    Unwritable,
     #[error("an upgrade that is not served")]
     Upgrade,
     #[error("CONNECT is not served")]
@@ -93,6 +108,13 @@ impl Failure {
             }
             Self::Refused(refusal) => refused(*refusal),
             Self::BadPath => (400, "".into(), Flags::NONE, "path_normalization_failed".into()),
+            Self::BadAuthority => (400, "Bad Request".into(), Flags::DPE, "invalid_authority".into()),
+            Self::LongTarget
+            | Self::ManyMatches
+            | Self::BadTarget
+            | Self::LargeRequest
+            | Self::LargeResponse
+            | Self::Unwritable => (500, "".into(), Flags::NONE, self.refused_head().unwrap_or_default().into()),
             Self::Upgrade => (403, "".into(), Flags::NONE, "upgrade_failed".into()),
             Self::Connect => (404, "".into(), Flags::NR, "route_not_found".into()),
             Self::BadBody => (400, "Bad Request".into(), Flags::DPE, "http1.codec_error".into()),
@@ -100,9 +122,48 @@ impl Failure {
         };
         let close = matches!(
             self,
-            Self::Refused(_) | Self::BadPath | Self::Upgrade | Self::Connect | Self::BadBody | Self::Internal
+            Self::Refused(_)
+                | Self::BadPath
+                | Self::BadAuthority
+                | Self::Upgrade
+                | Self::Connect
+                | Self::BadBody
+                | Self::Internal
         );
         Answer { status, body, flags, details, close }
+    }
+}
+
+impl Failure {
+    /// Why a head was not sent, for metrics and details; nothing for failures of other kinds.
+    pub(crate) fn refused_head(&self) -> Option<&'static str> {
+        match self {
+            Self::LongTarget => Some("request_target_too_long"),
+            Self::ManyMatches => Some("rewrite_matches_too_often"),
+            Self::BadTarget => Some("request_target_names_another_host"),
+            Self::LargeRequest => Some("request_head_too_large"),
+            Self::LargeResponse => Some("response_head_too_large"),
+            Self::Unwritable => Some("forbidden_bytes_in_head"),
+            Self::NoRoute
+            | Self::NoCluster
+            | Self::NoHealthyUpstream
+            | Self::ConnectFailed { .. }
+            | Self::ConnectTimeout
+            | Self::UpstreamClosed
+            | Self::RefusedStream
+            | Self::UpstreamProtocol
+            | Self::Timeout
+            | Self::PerTryTimeout
+            | Self::Refused(_)
+            | Self::BadPath
+            | Self::BadAuthority
+            | Self::Upgrade
+            | Self::Connect
+            | Self::BadBody
+            | Self::EndpointRefused
+            | Self::Overflow
+            | Self::Internal => None,
+        }
     }
 }
 

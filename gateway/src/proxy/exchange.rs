@@ -4,12 +4,22 @@ use std::task::{Context, Poll};
 
 use crate::proxy::head::{Fields, ResponseHead};
 use crate::proxy::http1::parse::Framing;
+use crate::proxy::http1::write::Unwritable;
 use crate::proxy::stream::{Piece, Upstream, UpstreamError};
 use crate::proxy::{http1, http2};
 
 pub(crate) enum Exchange {
     Http1(http1::client::Exchange),
     Http2(http2::client::Exchange),
+}
+
+/// Why an exchange did not begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum BeginError {
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
+    #[error(transparent)]
+    Unwritable(#[from] Unwritable),
 }
 
 /// Calls the same method of whichever it is.

@@ -9,14 +9,15 @@ use crate::filter::cors::Verdict;
 use crate::filter::{forwarded, headers, path};
 use crate::proxy::ctx::Ctx;
 use crate::proxy::error::Failure;
-use crate::proxy::exchange::Exchange;
+use crate::proxy::exchange::{BeginError, Exchange};
 use crate::proxy::flags::Flags;
 use crate::proxy::head::{FieldId, Protocol, RequestHead, ResponseHead};
 use crate::proxy::http1::parse::{Framing, may_have_body};
+use crate::proxy::http1::write::Unwritable;
 use crate::proxy::pump::{self, AttemptError, Deadline, RelayEnd, Upload};
 use crate::proxy::reply;
 use crate::proxy::retry;
-use crate::proxy::stream::{Downstream, Gone, UpstreamError};
+use crate::proxy::stream::{Downstream, Gone, NotSent, UpstreamError};
 use crate::proxy::{Handled, http1, http2};
 use crate::table::{Destination, Forward};
 use crate::upstream::{Busy, Cluster, Connected, Transport};
@@ -70,7 +71,10 @@ pub(crate) async fn forward<D: Downstream>(
     };
     ctx.cluster = Some(Arc::clone(&cluster));
     let upgrade = request.is_websocket();
-    forwarded::finish(ctx, request, forward, destination);
+    if let Err(failure) = forwarded::finish(ctx, request, forward, destination) {
+        reply::fail(ctx, request, down, &failure, Some(&*destination.edits), body_read).await;
+        return Handled::Done;
+    }
     // `/api../x` with `/api` taken away is a way out of what the route serves.
     if forward.path_rewrite.is_some()
         && ctx.table.settings().path_normalization != ir::PathNormalization::None
@@ -177,7 +181,11 @@ async fn attempts<D: Downstream>(
                 }
                 let mut per_try = Deadline::new(per_try_limit);
                 sent = true;
-                let begun = begin(connected, request, framing, upgrade);
+                let begun = match begin(connected, request, framing, upgrade) {
+                    Ok(exchange) => Ok(exchange),
+                    Err(BeginError::Upstream(error)) => Err(error),
+                    Err(BeginError::Unwritable(Unwritable)) => return Err(Stop::Fail(Failure::Unwritable)),
+                };
                 match exchange_heads(down, begun, upload, total, &mut per_try).await {
                     Ok((head, framing, exchange)) => {
                         let covered = policy.is_some_and(|policy| retry::covers_response(&policy.on, &head));
@@ -241,14 +249,9 @@ async fn attempts<D: Downstream>(
 }
 
 /// Sends the request's head in the connection's protocol.
-fn begin(
-    connected: Connected,
-    request: &RequestHead,
-    framing: Framing,
-    upgrade: bool,
-) -> Result<Exchange, UpstreamError> {
+fn begin(connected: Connected, request: &RequestHead, framing: Framing, upgrade: bool) -> Result<Exchange, BeginError> {
     match connected.transport {
-        Transport::Http1(io) => Ok(Exchange::Http1(http1::client::Exchange::new(io, request, framing, upgrade))),
+        Transport::Http1(io) => Ok(Exchange::Http1(http1::client::Exchange::new(io, request, framing, upgrade)?)),
         Transport::Http2(send, stream) => {
             http2::client::Exchange::new(send, stream, request, framing).map(Exchange::Http2)
         }
@@ -295,23 +298,27 @@ async fn relay<D: Downstream>(
     clean_response(&mut head);
     head.fields.set(b"x-envoy-upstream-service-time", itoa::Buffer::new().format(millis).as_bytes());
     ctx.status = head.status;
-    headers::apply_response(&destination.edits.response, &mut head, request, ctx);
+    if let Err(failure) = headers::apply_response(&destination.edits.response, &mut head, request, ctx) {
+        return refuse(ctx, request, down, failure, upload).await;
+    }
     if let Some(allowed) = &ctx.cors {
         allowed.apply(&mut head.fields);
     }
     reply::decorate(&mut head);
     ctx.grpc_status = head.fields.get(FieldId::GrpcStatus).and_then(|v| std::str::from_utf8(v).ok()?.parse().ok());
     ctx.responding(&head);
+    let sent = if switch { down.send_switch(&head) } else { down.send_head(&head, framing) };
+    match sent {
+        Ok(()) => {}
+        Err(NotSent::Unwritable(_)) => return refuse(ctx, request, down, Failure::Unwritable, upload).await,
+        Err(NotSent::Gone) => return Handled::Done,
+    }
     if switch {
-        down.send_switch(&head);
         let flushed = poll_fn(|cx| down.poll_flush(cx)).await.is_ok();
         return match exchange {
             Exchange::Http1(exchange) if flushed => Handled::Tunnel(exchange),
             Exchange::Http1(_) | Exchange::Http2(_) => Handled::Done,
         };
-    }
-    if down.send_head(&head, framing).is_err() {
-        return Handled::Done;
     }
     let (end, trailers) = pump::relay(down, &mut exchange, framing, upload, total, &mut ctx.bytes_sent).await;
     ctx.bytes_received = upload.received;
@@ -344,6 +351,19 @@ async fn relay<D: Downstream>(
             down.abort();
         }
     }
+    Handled::Done
+}
+
+/// Answers 500 in place of a response whose head cannot be sent; the rest of it is read by no client.
+async fn refuse<D: Downstream>(
+    ctx: &mut Ctx<'_>,
+    request: &RequestHead,
+    down: &mut D,
+    failure: Failure,
+    upload: &Upload,
+) -> Handled {
+    ctx.grpc_status = None;
+    reply::fail(ctx, request, down, &failure, None, upload.complete).await;
     Handled::Done
 }
 

@@ -108,11 +108,17 @@ struct Field {
 pub(crate) struct Fields {
     bytes: Vec<u8>,
     list: Vec<Field>,
+    /// Something did not fit.
+    overflown: bool,
 }
+
+/// Bytes that a head's buffer may hold, what was replaced included. Heads are limited to far less; this bound keeps a span
+/// an index, whatever those limits are set to.
+const MAX_BUFFER: usize = 1 << 30;
 
 impl Fields {
     pub(crate) fn with_capacity(bytes: usize, fields: usize) -> Self {
-        Self { bytes: Vec::with_capacity(bytes), list: Vec::with_capacity(fields) }
+        Self { bytes: Vec::with_capacity(bytes), list: Vec::with_capacity(fields), overflown: false }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -121,6 +127,9 @@ impl Fields {
 
     /// Keeps `text` in the buffer, outside of any field.
     pub(crate) fn keep(&mut self, text: &[u8]) -> Span {
+        if !self.fits(text.len()) {
+            return Span::default();
+        }
         let start = self.position();
         self.bytes.extend_from_slice(text);
         Span { start, end: self.position() }
@@ -131,11 +140,31 @@ impl Fields {
     }
 
     fn position(&self) -> u32 {
-        u32::try_from(self.bytes.len()).expect("heads are limited to far less than 4 GiB")
+        u32::try_from(self.bytes.len()).unwrap_or(u32::MAX)
+    }
+
+    fn fits(&mut self, more: usize) -> bool {
+        let fits = self.bytes.len().saturating_add(more) <= MAX_BUFFER;
+        self.overflown |= !fits;
+        fits
+    }
+
+    /// Whether a part was left out because the buffer is full: such a head is not to be sent.
+    pub(crate) fn is_overflown(&self) -> bool {
+        self.overflown
+    }
+
+    /// Bytes of all lines as they are written in HTTP/1.1.
+    pub(crate) fn size(&self) -> usize {
+        let length = |span: Span| span.range().len();
+        self.list.iter().map(|field| length(field.name) + length(field.value) + 4).sum()
     }
 
     /// Adds a line at the end, its name turned to lower case.
     pub(crate) fn push(&mut self, name: &[u8], value: &[u8]) {
+        if !self.fits(name.len() + value.len()) {
+            return;
+        }
         let start = self.position();
         self.bytes.extend(name.iter().map(u8::to_ascii_lowercase));
         let middle = self.position();
@@ -280,6 +309,11 @@ impl RequestHead {
     pub(crate) fn set_target(&mut self, target: &[u8]) {
         self.target = self.fields.keep(target);
         self.path_length = memchr::memchr(b'?', target).unwrap_or(target.len());
+    }
+
+    /// Bytes of the head as it is written in HTTP/1.1.
+    pub(crate) fn size(&self) -> usize {
+        self.method().len() + self.target().len() + self.authority().len() + self.fields.size()
     }
 
     pub(crate) fn set_scheme(&mut self, scheme: &[u8]) {

@@ -120,7 +120,6 @@ async fn serve<D: Downstream>(ctx: &mut Ctx<'_>, request: &mut RequestHead, fram
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
     use std::net::SocketAddr;
     use std::task::{Context, Poll};
 
@@ -128,11 +127,11 @@ mod tests {
     use crate::limits::GatewayLimits;
     use crate::listener::places::Slot;
     use crate::proxy::head::ResponseHead;
-    use crate::proxy::stream::{Gone, Piece};
+    use crate::proxy::stream::{Gone, NotSent, Piece};
     use crate::table::TableId;
     use crate::telemetry::metrics::Metrics;
     use crate::upstream::Upstreams;
-    use crate::worker::{Shared, Stop, Worker};
+    use crate::worker::{Environment, Shared, Stop, Worker};
 
     /// Panics when it is first asked to do `at`.
     struct Trap {
@@ -161,9 +160,11 @@ mod tests {
 
         fn send_interim(&mut self, _: &ResponseHead) {}
 
-        fn send_switch(&mut self, _: &ResponseHead) {}
+        fn send_switch(&mut self, _: &ResponseHead) -> Result<(), NotSent> {
+            Ok(())
+        }
 
-        fn send_head(&mut self, head: &ResponseHead, _: Framing) -> Result<(), Gone> {
+        fn send_head(&mut self, head: &ResponseHead, _: Framing) -> Result<(), NotSent> {
             self.step("send_head");
             self.statuses.push(head.status);
             Ok(())
@@ -193,8 +194,12 @@ mod tests {
     #[tokio::test]
     async fn a_panic_is_answered_or_cut_and_counted() {
         let metrics = Arc::new(Metrics::new());
-        let shared =
-            Arc::new(Shared::new(GatewayLimits::default(), Arc::clone(&metrics), String::new(), HashMap::new()));
+        let shared = Arc::new(Shared::new(
+            GatewayLimits::default(),
+            Arc::clone(&metrics),
+            String::new(),
+            Environment::default(),
+        ));
         let here = SocketAddr::from(([127, 0, 0, 1], 1));
         let connection = Arc::new(Connection {
             stop: Stop::new(&shared),

@@ -6,14 +6,17 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::filter::headers;
 use crate::proxy::ctx::Ctx;
-use crate::proxy::error::{Failure, grpc_status};
+use crate::proxy::error::{Answer, Failure, grpc_status};
 use crate::proxy::head::{FieldId, RequestHead, ResponseHead};
 use crate::proxy::http1::parse::{Framing, may_have_body};
-use crate::proxy::stream::Downstream;
+use crate::proxy::stream::{Downstream, NotSent};
 use crate::table::HeaderEdits;
 
 /// What `server` says in every response (docs/semantics.md §21).
 pub(crate) const SERVER: &[u8] = b"sluice";
+
+/// What a head of our own may have beyond what clients and origins may send: a location repeats a request's target.
+const OWN_BYTES: usize = 4096;
 
 /// A response in the making.
 pub(crate) struct Reply<'a> {
@@ -46,9 +49,7 @@ pub(crate) async fn fail<D: Downstream>(
     edits: Option<&HeaderEdits>,
     body_read: bool,
 ) {
-    let answer = failure.answer(ctx.attempts > 1);
-    ctx.flags.add(answer.flags);
-    ctx.details = answer.details;
+    let answer = noted(ctx, failure);
     let mut reply = Reply::new(answer.status, answer.body.as_bytes());
     reply.edits = edits;
     reply.close = answer.close;
@@ -56,6 +57,17 @@ pub(crate) async fn fail<D: Downstream>(
         reply.head.fields.push(b"x-envoy-overloaded", b"true");
     }
     send(ctx, request, down, reply, body_read).await;
+}
+
+/// What a failure is answered with; told to log and metrics.
+fn noted(ctx: &mut Ctx<'_>, failure: &Failure) -> Answer {
+    let mut answer = failure.answer(ctx.attempts > 1);
+    ctx.flags.add(answer.flags);
+    ctx.details = std::mem::take(&mut answer.details);
+    if let Some(reason) = failure.refused_head() {
+        ctx.connection.worker.shared.metrics.refused_heads.with_label_values(&[reason]).inc();
+    }
+    answer
 }
 
 /// Sends a reply. `body_read`: the request's body was read to its end, so that the connection can go on.
@@ -70,10 +82,14 @@ pub(crate) async fn send<D: Downstream>(
         to_grpc(&mut reply);
         ctx.grpc_status = reply.head.fields.get(FieldId::GrpcStatus).and_then(number);
     }
-    let head = &mut reply.head;
-    if let Some(edits) = reply.edits {
-        headers::apply_response(&edits.response, head, request, ctx);
+    if let Some(edits) = reply.edits
+        && let Err(failure) = headers::apply_response(&edits.response, &mut reply.head, request, ctx)
+    {
+        reply = plain(ctx, &failure);
+    } else if reply.head.fields.size() > ctx.connection.limits().max_head_bytes + OWN_BYTES {
+        reply = plain(ctx, &Failure::LargeResponse);
     }
+    let head = &mut reply.head;
     if let Some(allowed) = &ctx.cors {
         allowed.apply(&mut head.fields);
     }
@@ -87,16 +103,33 @@ pub(crate) async fn send<D: Downstream>(
         head.fields.remove(FieldId::ContentLength);
     }
     ctx.responding(head);
-    if down.send_head(head, framing).is_err() {
-        return;
-    }
+    let (body, framing) = match down.send_head(head, framing) {
+        Ok(()) => (reply.body, framing),
+        Err(NotSent::Gone) => return,
+        Err(NotSent::Unwritable(_)) => {
+            *head = plain(ctx, &Failure::Unwritable).head;
+            decorate(head);
+            ctx.responding(head);
+            if down.send_head(head, Framing::None).is_err() {
+                down.abort();
+                return;
+            }
+            (&b""[..], Framing::None)
+        }
+    };
     if framing != Framing::None {
-        down.send_data(reply.body);
-        ctx.bytes_sent += reply.body.len() as u64;
+        down.send_data(body);
+        ctx.bytes_sent += body.len() as u64;
     }
     down.finish(None);
     // A client that is gone is noticed by the connection's next read or write.
     let _ = poll_fn(|cx| down.poll_flush(cx)).await;
+}
+
+/// A reply in place of one that cannot be sent. The bodies of these failures are empty.
+fn plain(ctx: &mut Ctx<'_>, failure: &Failure) -> Reply<'static> {
+    let answer = noted(ctx, failure);
+    Reply { close: answer.close, ..Reply::new(answer.status, b"") }
 }
 
 /// The form that gRPC clients expect (docs/semantics.md §21).

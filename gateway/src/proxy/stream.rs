@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 
 use crate::proxy::head::{Fields, ResponseHead};
 use crate::proxy::http1::parse::Framing;
+use crate::proxy::http1::write::Unwritable;
 
 /// The next part of a body.
 #[derive(Debug)]
@@ -24,6 +25,16 @@ pub(crate) enum Gone {
     Malformed,
 }
 
+/// A response's head was not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NotSent {
+    #[error("client closed the connection")]
+    Gone,
+    /// Another head may be sent instead.
+    #[error(transparent)]
+    Unwritable(#[from] Unwritable),
+}
+
 /// A request's client side.
 pub(crate) trait Downstream: Send {
     /// The next part of the request's body. After [`Piece::End`] not to be called again.
@@ -36,10 +47,10 @@ pub(crate) trait Downstream: Send {
     fn send_interim(&mut self, head: &ResponseHead);
 
     /// The head of a switch of protocols; raw bytes follow. Only where an upgrade was asked for.
-    fn send_switch(&mut self, head: &ResponseHead);
+    fn send_switch(&mut self, head: &ResponseHead) -> Result<(), NotSent>;
 
     /// The final response's head, at most once. `framing` is the body's, [`Framing::None`] for no body.
-    fn send_head(&mut self, head: &ResponseHead, framing: Framing) -> Result<(), Gone>;
+    fn send_head(&mut self, head: &ResponseHead, framing: Framing) -> Result<(), NotSent>;
 
     /// Ready when [`Self::send_data`] may be called.
     fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Gone>>;

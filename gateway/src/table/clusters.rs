@@ -131,7 +131,10 @@ impl Clusters {
     }
 
     /// Clusters that have one of these names, with the first of them.
-    pub(crate) fn users_of<'a>(&'a self, wanted: &'a HashSet<String>) -> impl Iterator<Item = (&'a ir::ClusterName, &'a str)> {
+    pub(crate) fn users_of<'a>(
+        &'a self,
+        wanted: &'a HashSet<String>,
+    ) -> impl Iterator<Item = (&'a ir::ClusterName, &'a str)> {
         self.resolving.keys().filter_map(|cluster| {
             let name = names(self.endpoints.get(cluster)?).find(|name| wanted.contains(*name))?;
             Some((cluster, name))

@@ -42,7 +42,7 @@ pub struct Forward {
     destinations: Box<[Destination]>,
     total_weight: u64,
     pub(crate) path_rewrite: Option<PathRewrite>,
-    pub(crate) authority: Option<Box<[u8]>>,
+    pub(crate) authority: Option<ir::Authority>,
     pub(crate) timeout: Option<Duration>,
     pub(crate) retry: Option<ir::RetryPolicy>,
     pub(crate) fault: Option<Fault>,
@@ -57,7 +57,7 @@ pub struct Destination {
     pub cluster_name: ir::ClusterName,
     pub weight: u32,
     pub(crate) edits: Box<HeaderEdits>,
-    pub(crate) authority: Option<Box<[u8]>>,
+    pub(crate) authority: Option<ir::Authority>,
     pub(crate) tell_original_host: bool,
 }
 
@@ -121,7 +121,7 @@ impl Forward {
             destinations: destinations.iter().map(|it| Destination::compile(it, cluster)).collect(),
             total_weight,
             path_rewrite,
-            authority: authority.as_deref().map(|text| text.as_bytes().into()),
+            authority: authority.clone(),
             timeout: *timeout,
             retry: retry.clone(),
             fault: fault.as_ref().map(Fault::compile),
@@ -160,7 +160,7 @@ impl Destination {
             cluster_name: name.clone(),
             weight: *weight,
             edits: Box::new(HeaderEdits::compile(edits)),
-            authority: authority.as_deref().map(|text| text.as_bytes().into()),
+            authority: authority.clone(),
             tell_original_host: *tell_original_host,
         }
     }

@@ -14,7 +14,7 @@ use tracing::warn;
 use crate::proxy::connection::Connection;
 use crate::proxy::ctx::Ctx;
 use crate::proxy::head::RequestHead;
-use crate::telemetry::format::{Cuts, Missing, Source, render_line};
+use crate::telemetry::format::{Cuts, Missing, Reader, Source, render_line};
 use crate::telemetry::metrics::Metrics;
 
 /// How long a line may wait.
@@ -122,7 +122,7 @@ pub(crate) fn write(ctx: &Ctx<'_>, request: &RequestHead) {
     }
     let lines = &mut buffer.bytes;
     let start = lines.len();
-    let source = Source { ctx, request, response: ctx.response.as_ref() };
+    let source = Source { ctx, request, response: ctx.response.as_ref(), reader: Reader::Administrator };
     match &log.format {
         ir::AccessLogFormat::Text => render_line(&TEXT, &source, Missing::Dash, cuts, lines),
         ir::AccessLogFormat::Custom(format) => render_line(format, &source, Missing::Dash, cuts, lines),

@@ -10,11 +10,21 @@ use crate::proxy::ctx::Ctx;
 use crate::proxy::head::{Fields, RequestHead, ResponseHead};
 use crate::upstream::Endpoint;
 
+/// Who gets to read what is written out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reader {
+    /// The proxy's administrator: access log formats come from the mesh configuration.
+    Administrator,
+    /// The author of an object, and clients and origins, by a header.
+    Tenant,
+}
+
 /// What operators speak of.
 pub(crate) struct Source<'a> {
     pub(crate) ctx: &'a Ctx<'a>,
     pub(crate) request: &'a RequestHead,
     pub(crate) response: Option<&'a ResponseHead>,
+    pub(crate) reader: Reader,
 }
 
 /// What stands for a value that is not known.
@@ -26,9 +36,22 @@ pub(crate) enum Missing {
     Empty,
 }
 
-/// Appends `format` for one request.
-pub(crate) fn render(format: &Format, source: &Source<'_>, missing: Missing, out: &mut Vec<u8>) {
+/// A format yields more than there is room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TooLong;
+
+/// Appends `format` for one request, and stops with the segment that makes `out` longer than `limit`.
+pub(crate) fn render_within(
+    format: &Format,
+    source: &Source<'_>,
+    missing: Missing,
+    out: &mut Vec<u8>,
+    limit: usize,
+) -> Result<(), TooLong> {
     for segment in format.segments() {
+        if out.len() > limit {
+            return Err(TooLong);
+        }
         match segment {
             Segment::Literal(text) => out.extend_from_slice(text.as_bytes()),
             Segment::Operator(operator) => {
@@ -41,6 +64,7 @@ pub(crate) fn render(format: &Format, source: &Source<'_>, missing: Missing, out
             }
         }
     }
+    if out.len() > limit { Err(TooLong) } else { Ok(()) }
 }
 
 /// Bytes that values of log lines may have.
@@ -50,7 +74,7 @@ pub(crate) struct Cuts {
     pub(crate) field: usize,
 }
 
-/// Appends `format` for a log line: as [`render`], but each value is cut.
+/// Appends `format` for a log line: as [`render_within`], but each value is cut.
 pub(crate) fn render_line(format: &Format, source: &Source<'_>, missing: Missing, cuts: Cuts, out: &mut Vec<u8>) {
     for segment in format.segments() {
         match segment {
@@ -159,7 +183,12 @@ pub(crate) fn write(operator: &Operator, source: &Source<'_>, out: &mut Vec<u8>)
         }
         Operator::UpstreamRequestAttemptCount => number(u64::from(ctx.attempts), out),
         Operator::Environment { name } => {
-            out.extend_from_slice(connection.worker.shared.environment(name).as_bytes());
+            let shared = &connection.worker.shared;
+            let value = match source.reader {
+                Reader::Administrator => shared.environment(name),
+                Reader::Tenant => shared.allowed_environment(name),
+            };
+            out.extend_from_slice(value.as_bytes());
         }
         // Nothing of that kind is known to this proxy.
         Operator::ConnectionTerminationDetails

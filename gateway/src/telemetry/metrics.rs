@@ -79,6 +79,8 @@ pub struct Metrics {
     services: Mutex<HashMap<ir::ServiceIdentity, Weak<ClusterMetrics>>>,
     /// Requests that ended in a panic.
     pub panics: IntCounter,
+    /// Heads that were not sent because of what edits made of them, by reason.
+    pub refused_heads: IntCounterVec,
     /// Open client connections.
     pub connections: IntGauge,
     /// Connections closed before a request because no chain fits or the handshake failed, by reason.
@@ -136,6 +138,11 @@ impl Metrics {
             workload: Mutex::default(),
             services: Mutex::default(),
             panics: counter("sluice_request_panics_total", "Requests that ended in a panic of the proxy."),
+            refused_heads: counters(
+                "sluice_refused_heads_total",
+                "Heads of requests and responses that were answered 500 instead of being sent, by reason.",
+                "reason",
+            ),
             connections: gauge("sluice_downstream_connections", "Open client connections."),
             rejected_connections: counters(
                 "sluice_downstream_connections_rejected_total",
@@ -181,10 +188,11 @@ impl Metrics {
     }
 
     fn register(&self) {
-        let all: [Box<dyn prometheus::core::Collector>; 14] = [
+        let all: [Box<dyn prometheus::core::Collector>; 15] = [
             Box::new(self.requests.clone()),
             Box::new(self.durations.clone()),
             Box::new(self.panics.clone()),
+            Box::new(self.refused_heads.clone()),
             Box::new(self.connections.clone()),
             Box::new(self.rejected_connections.clone()),
             Box::new(self.accept_errors.clone()),

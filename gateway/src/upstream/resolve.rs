@@ -61,7 +61,9 @@ impl Resolver {
         new.sort_unstable();
         let room = self.bounds.names.saturating_sub(self.following.len()).min(new.len());
         let beyond = new.split_off(room);
-        if !new.is_empty() && let Some(backend) = self.backend() {
+        if !new.is_empty()
+            && let Some(backend) = self.backend()
+        {
             for (name, refresh) in new {
                 let asking = Asking {
                     resolver: backend.clone(),

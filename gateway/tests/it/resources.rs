@@ -65,7 +65,7 @@ fn group_for(name: &str, status: u16, regex: Option<&str>) -> Encoded {
         catch_all: false,
         plaintext: false,
         action: RouteAction::DirectResponse(ir::DirectResponse {
-            status,
+            status: status.try_into().unwrap(),
             body: None,
             edits: ir::HeaderEdits::default(),
         }),

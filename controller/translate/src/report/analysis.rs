@@ -58,9 +58,12 @@ impl Problem {
             | Self::NoWeight
             | Self::NotProgrammable { .. }
             | Self::BodyTooLarge { .. }
+            | Self::TextTooLong { .. }
             | Self::BadMeshConfig { .. } => SCHEMA_ERROR,
             Self::Deprecated { .. } => DEPRECATED,
             Self::NoEffect { .. }
+            | Self::SlashAdded { .. }
+            | Self::EnvironmentHidden { .. }
             | Self::LargeBody { .. }
             | Self::NotSupportedYet { .. }
             | Self::NoTcpRoute

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use crds::{CorsPolicy, UnmatchedPreflights};
-use ir::{Cors, StringMatch};
+use ir::text::MAX_TEXT_BYTES;
+use ir::{Cors, HeaderText, StringMatch};
 
 use super::{headers, regex};
+use crate::report::Problem;
 use crate::scope::Scope;
 
 const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "OPTIONS", "TRACE"];
@@ -31,13 +33,28 @@ pub(crate) fn translate(cors: Option<&CorsPolicy>) -> Option<Cors> {
     }
     Some(Cors {
         allow_origins: origins,
-        allow_methods: allow_methods.join(","),
-        allow_headers: allow_headers.join(","),
-        expose_headers: expose_headers.join(","),
+        allow_methods: list(allow_methods, is_method)?,
+        allow_headers: list(allow_headers, is_header)?,
+        expose_headers: list(expose_headers, is_header)?,
         max_age: max_age.as_deref().and_then(|text| crds::duration::parse(text).ok()).map(|age| age.as_secs()),
         allow_credentials: allow_credentials.unwrap_or_default(),
         answer_unmatched_preflights: *unmatched_preflights == UnmatchedPreflights::Ignore,
     })
+}
+
+/// The names of a list that are names; nothing if there are more than fit into a head, and with it no policy: pages from
+/// elsewhere see nothing then.
+fn list(names: &[String], is: fn(&str) -> bool) -> Option<HeaderText> {
+    let names: Vec<&str> = names.iter().map(String::as_str).filter(|name| is(name)).collect();
+    HeaderText::try_from(names.join(",")).ok()
+}
+
+fn is_method(method: &str) -> bool {
+    method == "*" || METHODS.contains(&method)
+}
+
+fn is_header(name: &str) -> bool {
+    name == "*" || headers::is_field_name(name)
 }
 
 fn origin(origin: &crds::StringMatch) -> Option<StringMatch> {
@@ -78,15 +95,19 @@ pub(crate) fn validate(cors: &CorsPolicy, at: &mut Scope<'_>) {
         }
     }
     for (index, method) in allow_methods.iter().enumerate() {
-        if method != "*" && !METHODS.contains(&method.as_str()) {
+        if !is_method(method) {
             at.item("allowMethods", index).invalid(method, "a method of HTTP, or *");
         }
     }
     for (field, names) in [("allowHeaders", allow_headers), ("exposeHeaders", expose_headers)] {
         for (index, name) in names.iter().enumerate() {
-            if name != "*" && !headers::is_field_name(name) {
+            if !is_header(name) {
                 at.item(field, index).invalid(name, "the name of a header, or *");
             }
+        }
+        let length = names.iter().map(|name| name.len() + 1).sum();
+        if length > MAX_TEXT_BYTES {
+            at.field(field).report(Problem::TextTooLong { length, limit: MAX_TEXT_BYTES });
         }
     }
     if let Some(text) = max_age {

@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use crds::{HttpBody, HttpDirectResponse, HttpRoute};
-use ir::DirectResponse;
+use ir::{DirectResponse, HeaderEdits, ReplyStatus};
 
 use super::headers;
 use crate::report::Problem;
@@ -15,7 +15,7 @@ const ADVISED: usize = 100 * 1024;
 
 /// Nothing for a status that cannot be sent.
 pub(crate) fn translate(response: &HttpDirectResponse, rule: &HttpRoute) -> Option<DirectResponse> {
-    let status = u16::try_from(response.status).ok().filter(|status| (200..=599).contains(status))?;
+    let status = u16::try_from(response.status).ok()?.try_into().ok()?;
     let body = match &response.body {
         None => None,
         Some(HttpBody { string: Some(text), .. }) => Some(STANDARD.encode(text)),
@@ -24,6 +24,12 @@ pub(crate) fn translate(response: &HttpDirectResponse, rule: &HttpRoute) -> Opti
     };
     let body = body.filter(|body| !body.is_empty() && STANDARD.decode(body).is_ok());
     Some(DirectResponse { status, body, edits: headers::of_rule(rule.headers.as_deref()) })
+}
+
+/// The answer of a rule of which nothing can be carried out as it is meant: what it would be without the broken part is
+/// not what its author wants served.
+pub(crate) fn broken() -> DirectResponse {
+    DirectResponse { status: ReplyStatus::INTERNAL_ERROR, body: None, edits: HeaderEdits::default() }
 }
 
 pub(crate) fn validate(response: &HttpDirectResponse, rule: &HttpRoute, at: &mut Scope<'_>) {

@@ -51,7 +51,7 @@ fn abort(abort: &FaultAbort) -> Option<ir::FaultAbort> {
     let FaultAbort { http_status, grpc_status, http2_error: _, percentage } = abort;
     let share = percentage.as_ref().map(per_million)?;
     let reply = match (http_status, grpc_status) {
-        (Some(status), _) => AbortReply::Http(u16::try_from(*status).ok().filter(|it| (200..600).contains(it))?),
+        (Some(status), _) => AbortReply::Http(u16::try_from(*status).ok()?.try_into().ok()?),
         (None, Some(name)) => {
             let number = GRPC.iter().position(|known| known == name)?;
             AbortReply::Grpc(u16::try_from(number).ok()?)

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use crds::{HeaderOperations, Headers};
-use ir::format::Format;
-use ir::{HeaderEdits, HeaderOp};
+use ir::format::{Format, Operator, Segment};
+use ir::text::MAX_TEXT_BYTES;
+use ir::{Authority, HeaderEdits, HeaderFormat, HeaderName, HeaderOp};
 
 use crate::report::Problem;
 use crate::scope::Scope;
@@ -54,14 +55,16 @@ fn phase(op: &HeaderOp) -> u8 {
 fn ops(operations: Option<&HeaderOperations>) -> Vec<HeaderOp> {
     let Some(HeaderOperations { set, add, remove }) = operations else { return Vec::new() };
     let mut ops = Vec::with_capacity(set.len() + add.len() + remove.len());
-    let removed = remove.iter().filter(|name| is_editable(name) && is_field_name(name));
-    ops.extend(removed.map(|name| HeaderOp::Remove { name: name.to_ascii_lowercase() }));
-    let mut put = |values: &BTreeMap<String, String>, op: fn(String, Format) -> HeaderOp| {
+    ops.extend(remove.iter().filter_map(|name| editable(name)).map(|name| HeaderOp::Remove { name }));
+    let mut put = |values: &BTreeMap<String, String>, op: fn(HeaderName, HeaderFormat) -> HeaderOp| {
         for (name, value) in values {
             // An empty value changes nothing; a format that cannot be read was refused.
-            let Ok(format) = value.parse::<Format>() else { continue };
-            if is_editable(name) && is_field_name(name) && !value.is_empty() {
-                ops.push(op(name.to_ascii_lowercase(), format));
+            let Ok(format) = value.parse::<Format>().map_err(drop).and_then(|format| format.try_into().map_err(drop))
+            else {
+                continue;
+            };
+            if let Some(name) = editable(name).filter(|_| !value.is_empty()) {
+                ops.push(op(name, format));
             }
         }
     };
@@ -85,6 +88,14 @@ fn is_authority(name: &str) -> bool {
     AUTHORITY.iter().any(|authority| name.eq_ignore_ascii_case(authority))
 }
 
+/// The name of a field that edits may change.
+fn editable(name: &str) -> Option<HeaderName> {
+    if !is_editable(name) || !is_field_name(name) {
+        return None;
+    }
+    name.to_ascii_lowercase().try_into().ok()
+}
+
 fn is_editable(name: &str) -> bool {
     !name.starts_with(':') && !name.eq_ignore_ascii_case("host")
 }
@@ -106,8 +117,9 @@ pub(crate) fn validate(headers: &Headers, at: &mut Scope<'_>) {
                 let is_rewrite = field == "request" && is_authority(name);
                 validate_name(name, is_rewrite, &mut at);
                 validate_value(value, &mut at);
-                if is_rewrite && value.contains('%') {
-                    at.no_effect("operators are not expanded in an authority");
+                if is_rewrite && !value.is_empty() {
+                    // Operators are not expanded in an authority.
+                    at.text::<Authority>(value);
                 }
             }
         }
@@ -153,8 +165,18 @@ fn validate_value(value: &str, at: &mut Scope<'_>) {
         at.report(bad(error));
         return;
     }
+    if value.len() > MAX_TEXT_BYTES {
+        at.report(Problem::TextTooLong { length: value.len(), limit: MAX_TEXT_BYTES });
+        return;
+    }
     match value.parse::<Format>() {
-        Ok(_) => {}
+        Ok(format) => {
+            for segment in format.segments() {
+                if let Segment::Operator(Operator::Environment { name }) = segment {
+                    at.report(Problem::EnvironmentHidden { name: name.clone() });
+                }
+            }
+        }
         Err(ir::format::FormatError::UnknownOperator { operator }) => at.report(Problem::NotProgrammable {
             value: format!("%{operator}%"),
             why: "it is not an operator of the proxy",

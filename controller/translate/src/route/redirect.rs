@@ -1,7 +1,7 @@
 //! `redirect` (docs/semantics.md §3.6).
 
 use crds::{HttpMatchRequest, HttpRedirect, HttpRoute, RedirectPortSelection};
-use ir::{PathMatch, Redirect, RedirectPath};
+use ir::{Authority, PathMatch, PathPiece, PathText, Redirect, RedirectPath, RedirectStatus, Scheme, TextError};
 
 use super::headers;
 use crate::report::Problem;
@@ -11,41 +11,52 @@ use crate::scope::Scope;
 const STATUSES: [i64; 5] = [301, 302, 303, 307, 308];
 
 /// Translates a rule's redirect at a server with that port number.
-pub(crate) fn translate(redirect: &HttpRedirect, rule: &HttpRoute, path: Option<&PathMatch>, port: u16) -> Redirect {
+pub(crate) fn translate(
+    redirect: &HttpRedirect,
+    rule: &HttpRoute,
+    path: Option<&PathMatch>,
+    port: u16,
+) -> Result<Redirect, TextError> {
     let HttpRedirect { uri, prefix_rewrite, authority, port: written, derive_port, scheme, redirect_code } = redirect;
-    let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-    let status = redirect_code.filter(|code| STATUSES.contains(code)).and_then(|code| u16::try_from(code).ok());
+    fn given(text: &Option<String>) -> Option<&str> {
+        text.as_deref().filter(|text| !text.is_empty())
+    }
+    let status = redirect_code.and_then(|code| u16::try_from(code).ok()?.try_into().ok());
     let port = match (written, derive_port) {
         (Some(written), _) => u16::try_from(*written).ok().filter(|port| *port > 0),
         (None, Some(RedirectPortSelection::FromRequestPort)) => Some(port),
         (None, Some(RedirectPortSelection::FromProtocolDefault) | None) => None,
     };
-    let full = given(uri).map(|uri| RedirectPath::Full(with_slash(uri)));
-    Redirect {
-        status: status.unwrap_or(301),
-        path: full.or_else(|| prefix_rewrite.as_ref().map(|replacement| new_prefix(path, replacement))),
-        authority: given(authority),
-        scheme: given(scheme),
+    let path = match (given(uri), prefix_rewrite) {
+        (Some(uri), _) => Some(RedirectPath::Full(with_slash(uri)?)),
+        (None, Some(replacement)) => Some(new_prefix(path, replacement)?),
+        (None, None) => None,
+    };
+    Ok(Redirect {
+        status: status.unwrap_or(RedirectStatus::MOVED_PERMANENTLY),
+        path,
+        authority: given(authority).map(Authority::try_from).transpose()?,
+        scheme: given(scheme).map(Scheme::try_from).transpose()?,
         port,
         edits: headers::of_rule(rule.headers.as_deref()),
-    }
+    })
 }
 
-fn with_slash(uri: String) -> String {
-    if uri.starts_with('/') { uri } else { format!("/{uri}") }
+fn with_slash(uri: &str) -> Result<PathText, TextError> {
+    if uri.starts_with('/') { uri.try_into() } else { format!("/{uri}").try_into() }
 }
 
-fn new_prefix(path: Option<&PathMatch>, replacement: &str) -> RedirectPath {
+fn new_prefix(path: Option<&PathMatch>, replacement: &str) -> Result<RedirectPath, TextError> {
     let matched = match path {
         // Without condition the prefix is "/".
         None => 1,
         Some(PathMatch::Prefix { value, .. }) => value.len(),
         // Refused by `validate`; all of the path is what matched.
         Some(PathMatch::Exact { .. } | PathMatch::Regex { .. }) => {
-            return RedirectPath::Full(with_slash(replacement.to_owned()));
+            return Ok(RedirectPath::Full(with_slash(replacement)?));
         }
     };
-    RedirectPath::Prefix { matched, replacement: replacement.to_owned() }
+    Ok(RedirectPath::Prefix { matched, replacement: PathPiece::try_from(replacement)? })
 }
 
 pub(crate) fn validate(redirect: &HttpRedirect, rule: &HttpRoute, at: &mut Scope<'_>) {
@@ -68,6 +79,19 @@ pub(crate) fn validate(redirect: &HttpRedirect, rule: &HttpRoute, at: &mut Scope
         || derive_port.is_some();
     if !somewhere {
         at.missing("a redirect needs at least one of uri, prefixRewrite, authority, scheme and port");
+    }
+    if let Some(uri) = uri {
+        at.field("uri").text::<PathPiece>(uri);
+    }
+    if let Some(replacement) = prefix_rewrite {
+        let mut at = at.field("prefixRewrite");
+        at.text::<PathPiece>(replacement);
+        if !replacement.is_empty() && !replacement.starts_with('/') {
+            at.report(Problem::SlashAdded { path: replacement.clone() });
+        }
+    }
+    if let Some(authority) = authority.as_deref().filter(|authority| !authority.is_empty()) {
+        at.field("authority").text::<Authority>(authority);
     }
     if given(uri) && given(prefix_rewrite) {
         at.conflict("uri and prefixRewrite exclude each other");

@@ -9,7 +9,7 @@ use crate::proxy::http1::body::{Decoded, Decoder};
 use crate::proxy::http1::buffer::Buffer;
 use crate::proxy::http1::outbox::Outbox;
 use crate::proxy::http1::parse::{self, Framing, HeadLimits, Parsed};
-use crate::proxy::http1::write;
+use crate::proxy::http1::write::{self, Unwritable};
 use crate::proxy::stream::{Piece, Upstream, UpstreamError};
 
 /// Bounds of a response head (docs/security.md §7).
@@ -38,11 +38,11 @@ pub(crate) struct Exchange {
 
 impl Exchange {
     /// Puts the request's head on its way over a fresh or idle connection.
-    pub(crate) fn new(io: Stream, head: &RequestHead, framing: Framing, upgrade: bool) -> Self {
+    pub(crate) fn new(io: Stream, head: &RequestHead, framing: Framing, upgrade: bool) -> Result<Self, Unwritable> {
         let mut out = Outbox::default();
         out.bytes().reserve(1024);
-        write::request(out.bytes(), head, framing, upgrade);
-        Self {
+        write::request(out.bytes(), head, framing, upgrade)?;
+        Ok(Self {
             io,
             input: Buffer::default(),
             out,
@@ -55,7 +55,7 @@ impl Exchange {
             answered: false,
             close: false,
             failed: false,
-        }
+        })
     }
 
     /// The connection, if another request can follow on it.

@@ -19,7 +19,7 @@ use crate::proxy::http1::buffer::Buffer;
 use crate::proxy::http1::outbox::Outbox;
 use crate::proxy::http1::parse::{self, Framing, HeadLimits, Parsed, Refusal, Request, may_have_body};
 use crate::proxy::http1::write;
-use crate::proxy::stream::{Downstream, Gone, Piece};
+use crate::proxy::stream::{Downstream, Gone, NotSent, Piece};
 use crate::proxy::{Handled, handle, refuse};
 
 /// The first bytes of an HTTP/2 connection (RFC 9113 §3.4).
@@ -337,14 +337,15 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Downstream for Server<IO> {
     }
 
     fn send_interim(&mut self, head: &ResponseHead) {
-        write::response(self.out.bytes(), head, Framing::None, false, false);
+        // One that cannot be written is left out: the final response is what counts.
+        let _ = write::response(self.out.bytes(), head, Framing::None, false, false);
     }
 
-    fn send_switch(&mut self, head: &ResponseHead) {
-        write::switching(self.out.bytes(), head);
+    fn send_switch(&mut self, head: &ResponseHead) -> Result<(), NotSent> {
+        Ok(write::switching(self.out.bytes(), head)?)
     }
 
-    fn send_head(&mut self, head: &ResponseHead, framing: Framing) -> Result<(), Gone> {
+    fn send_head(&mut self, head: &ResponseHead, framing: Framing) -> Result<(), NotSent> {
         // HTTP/1.1 clients need no end of connection to find the end of a body.
         self.framing = match framing {
             _ if !may_have_body(head.status, self.to_head) => Framing::None,
@@ -352,8 +353,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send> Downstream for Server<IO> {
             Framing::None | Framing::Length(_) | Framing::Chunked => framing,
         };
         self.close |= self.connection.stop.is_closing();
-        write::response(self.out.bytes(), head, self.framing, self.to_head, self.close);
-        Ok(())
+        Ok(write::response(self.out.bytes(), head, self.framing, self.to_head, self.close)?)
     }
 
     fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Gone>> {

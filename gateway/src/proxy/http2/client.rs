@@ -9,11 +9,13 @@ use h2::client::{ResponseFuture, SendRequest};
 use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderName, HeaderValue, Method, Request, Uri};
 
+use crate::proxy::exchange::BeginError;
 use crate::proxy::head::{Fields, RequestHead, ResponseHead};
 use crate::proxy::http1::client::{LIMITS, MAX_INTERIM};
 use crate::proxy::http1::parse::{BadLength, Framing, is_status, may_have_body};
+use crate::proxy::http1::write::Unwritable;
 use crate::proxy::http2::sender::Sender;
-use crate::proxy::http2::{fields_of, fields_to_map, framing_of, trailers_of};
+use crate::proxy::http2::{fields_of, framing_of, head_to_map, trailers_of};
 use crate::proxy::stream::{Piece, Upstream, UpstreamError};
 use crate::proxy::trailers::TooMany;
 use crate::upstream::Stream;
@@ -39,8 +41,8 @@ impl Exchange {
         stream: Stream,
         head: &RequestHead,
         framing: Framing,
-    ) -> Result<Self, UpstreamError> {
-        let request = request(head, framing).ok_or(UpstreamError::Protocol)?;
+    ) -> Result<Self, BeginError> {
+        let request = request(head, framing)?;
         let last = framing == Framing::None;
         // A connection that cannot take a stream any more has seen nothing of the request.
         let (response, send) =
@@ -76,17 +78,16 @@ impl Exchange {
     }
 }
 
-fn request(head: &RequestHead, framing: Framing) -> Option<Request<()>> {
-    let uri =
-        Uri::builder().scheme(head.scheme()).authority(head.authority()).path_and_query(head.target()).build().ok()?;
+fn request(head: &RequestHead, framing: Framing) -> Result<Request<()>, Unwritable> {
+    let uri = Uri::builder().scheme(head.scheme()).authority(head.authority()).path_and_query(head.target());
     let mut request = Request::new(());
-    *request.method_mut() = Method::from_bytes(head.method()).ok()?;
-    *request.uri_mut() = uri;
-    *request.headers_mut() = fields_to_map(&head.fields);
+    *request.method_mut() = Method::from_bytes(head.method()).map_err(|_| Unwritable)?;
+    *request.uri_mut() = uri.build().map_err(|_| Unwritable)?;
+    *request.headers_mut() = head_to_map(&head.fields)?;
     if let Framing::Length(length) = framing {
         request.headers_mut().insert(HeaderName::from_static("content-length"), HeaderValue::from(length));
     }
-    Some(request)
+    Ok(request)
 }
 
 fn lost(error: &h2::Error) -> UpstreamError {

@@ -13,6 +13,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::proxy::head::{FieldId, Fields};
 use crate::proxy::http1::parse::{BadLength, Framing, declared_length};
+use crate::proxy::http1::write::Unwritable;
 use crate::proxy::trailers::{Size, TooMany};
 
 /// Fields as `h2` wants them. What HTTP/2 cannot carry is left out.
@@ -27,6 +28,14 @@ fn fields_to_map(fields: &Fields) -> HeaderMap {
         }
     }
     map
+}
+
+/// The same for a head, of which nothing may be left out.
+fn head_to_map(fields: &Fields) -> Result<HeaderMap, Unwritable> {
+    let map = fields_to_map(fields);
+    let carried = |id: FieldId| !id.is_hop_by_hop() && id != FieldId::Host;
+    let all = fields.iter().filter(|(id, ..)| carried(*id)).count();
+    if map.len() == all && !fields.is_overflown() { Ok(map) } else { Err(Unwritable) }
 }
 
 /// `extra` bytes of room are left for what the proxy adds.

@@ -15,13 +15,14 @@ use tokio::time::timeout;
 use crate::proxy::connection::Connection;
 use crate::proxy::head::{Fields, Protocol, RequestHead, ResponseHead};
 use crate::proxy::http1::parse::{Framing, Refusal, may_have_body};
+use crate::proxy::http1::write::Unwritable;
 use crate::proxy::http2::blocks::Blocks;
 use crate::proxy::http2::rewind::Rewind;
 use crate::proxy::http2::sender::Sender;
 use crate::proxy::http2::streams::{Head, Streams};
 use crate::proxy::http2::watch::{Fragments, Watch};
-use crate::proxy::http2::{fields_to_map, framing_of, trailers_of};
-use crate::proxy::stream::{Downstream, Gone, Piece};
+use crate::proxy::http2::{framing_of, head_to_map, trailers_of};
+use crate::proxy::stream::{Downstream, Gone, NotSent, Piece};
 use crate::proxy::trailers::TooMany;
 use crate::proxy::{handle, refuse};
 
@@ -198,7 +199,7 @@ async fn stream(
         refuse(connection, Refusal::TooLarge, &mut stream).await;
         return StreamEnd::Lost;
     }
-    let head = head_of(&parts);
+    let head = head_of(&parts, connection.scheme());
     // One copy of the fields is enough to hold.
     drop(parts);
     match (head, framing) {
@@ -226,7 +227,7 @@ async fn stream(
 }
 
 /// The request head in our own form; `None` for what is no request to a gateway.
-fn head_of(parts: &http::request::Parts) -> Option<RequestHead> {
+fn head_of(parts: &http::request::Parts, scheme: &'static [u8]) -> Option<RequestHead> {
     let mut fields = Fields::with_capacity(head_bytes(&parts.headers, &parts.uri) + 512, parts.headers.len() + 12);
     let mut cookie: Vec<u8> = Vec::new();
     for (name, value) in &parts.headers {
@@ -253,10 +254,10 @@ fn head_of(parts: &http::request::Parts) -> Option<RequestHead> {
             host.as_bytes().to_vec()
         }
     };
-    let scheme = parts.uri.scheme_str().unwrap_or("http");
     let target = parts.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
     let method = parts.method.as_str().as_bytes();
-    Some(RequestHead::new(Protocol::Http2, fields, method, scheme.as_bytes(), &authority, target.as_bytes()))
+    // The client's `:scheme` is its own word; the connection's counts (docs/semantics.md §2.6).
+    Some(RequestHead::new(Protocol::Http2, fields, method, scheme, &authority, target.as_bytes()))
 }
 
 struct Stream {
@@ -290,15 +291,15 @@ impl Drop for Stream {
     }
 }
 
-fn response(head: &ResponseHead) -> Option<Response<()>> {
+fn response(head: &ResponseHead) -> Result<Response<()>, Unwritable> {
     let mut response = Response::new(());
-    *response.status_mut() = http::StatusCode::from_u16(head.status).ok()?;
-    *response.headers_mut() = fields_to_map(&head.fields);
+    *response.status_mut() = http::StatusCode::from_u16(head.status).map_err(|_| Unwritable)?;
+    *response.headers_mut() = head_to_map(&head.fields)?;
     if head.status < 200 || head.status == 204 {
         // RFC 9110 §8.6.
         response.headers_mut().remove(http::header::CONTENT_LENGTH);
     }
-    Some(response)
+    Ok(response)
 }
 
 impl Downstream for Stream {
@@ -337,21 +338,25 @@ impl Downstream for Stream {
     }
 
     fn send_interim(&mut self, head: &ResponseHead) {
-        if let Some(response) = response(head) {
+        if let Ok(response) = response(head) {
             // A client that is gone is noticed with the final response.
             let _ = self.respond.send_informational(response);
         }
     }
 
-    fn send_switch(&mut self, _head: &ResponseHead) {
+    fn send_switch(&mut self, _head: &ResponseHead) -> Result<(), NotSent> {
         // HTTP/2 has no such thing, and no request on it asks for one.
         self.abort();
+        Err(NotSent::Gone)
     }
 
-    fn send_head(&mut self, head: &ResponseHead, framing: Framing) -> Result<(), Gone> {
-        let response = response(head).ok_or(Gone::Closed)?;
+    fn send_head(&mut self, head: &ResponseHead, framing: Framing) -> Result<(), NotSent> {
+        let response = response(head)?;
         let last = framing == Framing::None || !may_have_body(head.status, self.to_head);
-        let send = self.respond.send_response(response, last).map_err(|_| self.gone(Gone::Closed))?;
+        let Ok(send) = self.respond.send_response(response, last) else {
+            self.lost = true;
+            return Err(NotSent::Gone);
+        };
         self.sender.open((!last).then_some(send));
         self.answered = true;
         Ok(())
