@@ -84,8 +84,8 @@ impl Room {
     fn new(ctx: &Ctx<'_>, bytes: usize, fields: usize) -> Self {
         let limits = ctx.connection.limits();
         Self {
-            bytes: limits.max_head_bytes.max(bytes) + OWN_BYTES,
-            fields: limits.max_header_fields.max(fields) + OWN_FIELDS,
+            bytes: limits.max_head_bytes.max(bytes).saturating_add(OWN_BYTES),
+            fields: limits.max_header_fields.max(fields).saturating_add(OWN_FIELDS),
         }
     }
 }

@@ -7,6 +7,8 @@ pub(crate) mod forwarded;
 pub(crate) mod headers;
 pub(crate) mod hygiene;
 pub(crate) mod path;
+#[cfg(test)]
+mod properties;
 pub(crate) mod redirect;
 pub(crate) mod rewrite;
 

@@ -18,6 +18,9 @@ pub(crate) const SERVER: &[u8] = b"sluice";
 /// What a head of our own may have beyond what clients and origins may send: a location repeats a request's target.
 const OWN_BYTES: usize = 4096;
 
+/// Bytes of a reply's body that gRPC clients are told: theirs go into a header.
+const MAX_MESSAGE: usize = 4096;
+
 /// A response in the making.
 pub(crate) struct Reply<'a> {
     pub(crate) head: ResponseHead,
@@ -85,9 +88,9 @@ pub(crate) async fn send<D: Downstream>(
     if let Some(edits) = reply.edits
         && let Err(failure) = headers::apply_response(&edits.response, &mut reply.head, request, ctx)
     {
-        reply = plain(ctx, &failure);
-    } else if reply.head.fields.size() > ctx.connection.limits().max_head_bytes + OWN_BYTES {
-        reply = plain(ctx, &Failure::LargeResponse);
+        reply = plain(ctx, request, &failure);
+    } else if reply.head.fields.size() > ctx.connection.limits().max_head_bytes.saturating_add(OWN_BYTES) {
+        reply = plain(ctx, request, &Failure::LargeResponse);
     }
     let head = &mut reply.head;
     if let Some(allowed) = &ctx.cors {
@@ -107,7 +110,7 @@ pub(crate) async fn send<D: Downstream>(
         Ok(()) => (reply.body, framing),
         Err(NotSent::Gone) => return,
         Err(NotSent::Unwritable(_)) => {
-            *head = plain(ctx, &Failure::Unwritable).head;
+            *head = plain(ctx, request, &Failure::Unwritable).head;
             decorate(head);
             ctx.responding(head);
             if down.send_head(head, Framing::None).is_err() {
@@ -127,15 +130,20 @@ pub(crate) async fn send<D: Downstream>(
 }
 
 /// A reply in place of one that cannot be sent. The bodies of these failures are empty.
-fn plain(ctx: &mut Ctx<'_>, failure: &Failure) -> Reply<'static> {
+fn plain(ctx: &mut Ctx<'_>, request: &RequestHead, failure: &Failure) -> Reply<'static> {
     let answer = noted(ctx, failure);
-    Reply { close: answer.close, ..Reply::new(answer.status, b"") }
+    let mut reply = Reply { close: answer.close, ..Reply::new(answer.status, b"") };
+    if request.is_grpc() {
+        to_grpc(&mut reply);
+        ctx.grpc_status = reply.head.fields.get(FieldId::GrpcStatus).and_then(number);
+    }
+    reply
 }
 
 /// The form that gRPC clients expect (docs/semantics.md §21).
 fn to_grpc(reply: &mut Reply<'_>) {
     let status = reply.head.status;
-    let message = percent_encode(reply.body);
+    let message = percent_encode(&reply.body[..reply.body.len().min(MAX_MESSAGE)]);
     reply.body = b"";
     reply.head.status = 200;
     let fields = &mut reply.head.fields;

@@ -85,6 +85,15 @@ async fn preflights_are_answered_and_responses_marked() {
             ["allow-credentials: true".to_owned(), format!("allow-origin: {origin}"), "expose-headers: x-c".to_owned()];
         assert_eq!(cors(&reply), if allowed { &expected[..] } else { &[] }, "{origin}");
     }
+    // Caches are told that the response is for one origin; what the upstream says of others stays.
+    for (sent, vary) in [
+        (&[("Origin", "https://one.test")][..], "Origin"),
+        (&[("Origin", "https://one.test"), ("x-do", "header vary=accept-encoding, origin")], "accept-encoding, origin"),
+        (&[("Origin", "https://two.test")], ""),
+    ] {
+        let reply = client.request("GET", "full.test", "/", sent, None).await.unwrap();
+        assert_eq!(reply.header("vary").unwrap_or_default(), vary, "{sent:?}");
+    }
     // What the upstream says itself is replaced where the origin is ours, and its own business where not.
     for (origin, seen) in [("https://one.test", "https://one.test"), ("https://two.test", "up")] {
         let sent = [("Origin", origin), ("x-do", "header access-control-allow-origin=up")];

@@ -123,12 +123,16 @@ async fn conditions_choose_routes() {
 }
 
 #[tokio::test]
-async fn a_plaintext_h2_clients_scheme_is_believed_and_not_passed_on() {
-    let rule = "{match: [{scheme: {exact: https}}], directResponse: {status: 299}}";
-    let edge = Edge::start(&[GATEWAY.to_owned(), host_rule("a", rule)]).await;
+async fn the_scheme_is_the_connections_whatever_an_h2_client_says() {
+    let rule = |scheme| format!("{{match: [{{scheme: {{exact: {scheme}}}}}], directResponse: {{status: 299}}}}");
+    let rules = [host_rule("a", &rule("https")), host_rule("b", &rule("http"))];
+    let edge = Edge::start(&[GATEWAY.to_owned(), file(&rules)]).await;
     let h2 = H2::connect(edge.port(8080).await).await.unwrap();
-    assert_eq!(h2.saying("https").get("a.test", "/").await.unwrap().status, 299);
-    assert_eq!(h2.saying("http").get("a.test", "/").await.unwrap().status, 404);
+    for scheme in ["http", "https", "ftp"] {
+        for (host, status) in [("a.test", 404), ("b.test", 299)] {
+            assert_eq!(h2.saying(scheme).get(host, "/").await.unwrap().status, status, "{scheme} {host}");
+        }
+    }
 }
 
 #[tokio::test]

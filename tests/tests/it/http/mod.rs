@@ -24,3 +24,4 @@ mod timeout;
 mod upstream;
 mod websocket;
 mod weights;
+mod wire;

@@ -34,6 +34,7 @@ spec:
         ("a.test", "/x?y=z", Some("https://a.test/x?y=z")),
         ("a.test:80", "/", Some("https://a.test:80/")),
         ("A.test:18080", "/", Some("https://A.test:18080/")),
+        ("a.test:", "/", Some("https://a.test/")),
         // No VirtualService is for it; the server has it all the same.
         ("lonely.test", "/x", Some("https://lonely.test/x")),
         ("else.test", "/", None),
@@ -44,6 +45,11 @@ spec:
             assert_eq!((reply.status, reply.header("location")), (status, location), "{host}{path}");
             assert_eq!((reply.header("x-a"), reply.body.len()), (None, 0), "{host}{path}");
         }
+    }
+    // Neither what an HTTP/2 client calls the scheme, nor a field that no trusted proxy has written, is https.
+    for scheme in ["https", "javascript"] {
+        let reply = h2.saying(scheme).get("a.test", "/x").await.unwrap();
+        assert_eq!((reply.status, reply.header("location")), (301, Some("https://a.test/x")), "{scheme}");
     }
     let forged = [("x-forwarded-proto", "https")];
     assert_eq!(h1.request("GET", "a.test", "/", &forged, None).await.unwrap().status, 301);
