@@ -152,6 +152,7 @@ fn request(
     explanation.verdict = match (prepared, host) {
         (Err(failure), _) => refused(&failure),
         (Ok(()), None) => Verdict::NoRoute,
+        (Ok(()), Some(_)) if hygiene::names_no_host(&head) => Verdict::NoRoute,
         (Ok(()), Some(host)) => {
             explanation.virtual_host = Some(Arc::clone(host));
             hygiene::strip(&mut head);

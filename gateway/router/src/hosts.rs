@@ -88,10 +88,10 @@ impl<V> Hosts<V> {
     }
 
     /// The value for a request's authority, in whatever case and with whatever port it was sent. What is not
-    /// `host[:port]` names no host, not even of `*`.
+    /// `host[:port]` is a name as a whole, which only `*` is for; requests with one are refused before.
     #[must_use]
     pub fn find(&self, authority: &[u8]) -> Option<&V> {
-        let name = ir::text::split(authority)?.host;
+        let name = without_port(authority);
         if !name.iter().any(u8::is_ascii_uppercase) {
             return self.find_lower(name);
         }
@@ -136,14 +136,18 @@ impl<V> Hosts<V> {
 }
 
 /// The host that an authority names: without port and in lower case. An empty port goes too; a trailing dot stays, and
-/// so do the brackets of an IPv6 address. What is not `host[:port]` names none: nothing is left of it.
+/// so do the brackets of an IPv6 address. What is not `host[:port]` stays as a whole.
 #[must_use]
 pub fn host_of(authority: &[u8]) -> Cow<'_, [u8]> {
-    let name = ir::text::split(authority).map_or(&b""[..], |parts| parts.host);
+    let name = without_port(authority);
     match name.iter().any(u8::is_ascii_uppercase) {
         true => Cow::Owned(name.to_ascii_lowercase()),
         false => Cow::Borrowed(name),
     }
+}
+
+fn without_port(authority: &[u8]) -> &[u8] {
+    ir::text::split(authority).map_or(authority, |parts| parts.host)
 }
 
 /// A host without wildcard, found by its bytes.

@@ -15,8 +15,7 @@ pub(crate) fn check(request: &RequestHead) -> Result<(), Failure> {
     }
     // Anything but host[:port] has a second reading somewhere behind us. An empty Host, and several that were joined, are
     // no host, which no route is for (docs/semantics.md §2.6).
-    let authority = request.authority();
-    if ir::text::split(authority).is_none() && !authority.is_empty() && !authority.contains(&b',') {
+    if ir::text::split(request.authority()).is_none() && !names_no_host(request) {
         return Err(Failure::BadAuthority);
     }
     let asks_upgrade = request.fields.all(FieldId::Connection).any(|value| list_contains(value, b"upgrade"));
@@ -28,6 +27,12 @@ pub(crate) fn check(request: &RequestHead) -> Result<(), Failure> {
         return Err(Failure::Upgrade);
     }
     Ok(())
+}
+
+/// Whether a request is for no host at all: Host is empty, or several lines were joined by commas.
+pub(crate) fn names_no_host(request: &RequestHead) -> bool {
+    let authority = request.authority();
+    authority.is_empty() || memchr::memchr(b',', authority).is_some()
 }
 
 /// Takes away fields that concern one connection, that control the proxy, or that imitate those.

@@ -43,6 +43,9 @@ pub(crate) fn prepare(ctx: &mut Ctx<'_>, request: &mut RequestHead) -> Result<()
 /// Listener → virtual host → first matching route.
 pub(crate) fn choose(table: &Table, ctx: &Ctx<'_>, request: &RequestHead) -> Outcome {
     let Some(hosts) = ctx.connection.hosts(table) else { return Outcome::NoRoute };
+    if hygiene::names_no_host(request) {
+        return Outcome::NoRoute;
+    }
     let Some(host) = hosts.find(request.authority()) else { return Outcome::NoRoute };
     if host.redirects(request) {
         return Outcome::HttpsRedirect;

@@ -11,7 +11,7 @@ use crate::proxy::head::{Fields, Protocol, RequestHead, ResponseHead};
 use crate::proxy::http1::parse::Framing;
 use crate::proxy::http1::write;
 
-const ROUNDS: u64 = 20_000;
+const ROUNDS: u64 = 5_000;
 
 /// Pieces that mean something somewhere.
 const PIECES: &[&str] = &[
@@ -115,7 +115,7 @@ fn rewrites_end_no_line_and_no_target() {
         let line = &out[..out.iter().position(|byte| *byte == b'\r').unwrap()];
         assert_eq!(count(line, b' '), 2, "{seed}: {shown:?}");
     }
-    assert!(refused > 1000 && written > 1000, "{refused} refused, {written} written");
+    assert!(refused > 300 && written > 300, "{refused} refused, {written} written");
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn locations_lead_to_the_host_that_is_meant() {
         }
         written += 1;
     }
-    assert!(refused > 1000 && written > 1000, "{refused} refused, {written} written");
+    assert!(refused > 300 && written > 300, "{refused} refused, {written} written");
 }
 
 /// Status line, location, content-length, the empty line.
@@ -180,5 +180,5 @@ fn fields_of_edits_and_policies_are_one_line() {
         let lines = head.fields.len() + 3;
         assert_eq!(lines_of(&head), lines, "{seed}: {name}: {value}");
     }
-    assert!(refused > 1000, "{refused} refused");
+    assert!(refused > 300, "{refused} refused");
 }

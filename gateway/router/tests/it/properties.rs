@@ -221,6 +221,21 @@ proptest! {
         prop_assert_eq!(regex.is_match(&text), whole.is_match(&text));
         let hosts: Hosts<()> = ["*", "*.a", "a"].into_iter().map(|host| (Host::from(host), ())).collect();
         prop_assert!(hosts.find(&text).is_some());
+        let host = host_of(&text).into_owned();
+        prop_assert_eq!(host_of(&host).into_owned(), host);
+    }
+
+    #[test]
+    fn a_host_is_read_once(text in "[aA._:@0-9\\[\\]/ %,-]{0,12}") {
+        let host = host_of(text.as_bytes()).into_owned();
+        prop_assert_eq!(host_of(&host).into_owned(), host.clone());
+        let hosts: Hosts<()> = ["a", "*.a", "*:a"].into_iter().map(|host| (Host::from(host), ())).collect();
+        prop_assert_eq!(hosts.find(&host), hosts.find(text.as_bytes()));
+        // Nothing that a host ends with in a URL is in the host of an authority.
+        if let Some(parts) = ir::text::split(text.as_bytes()) {
+            let is_plain = parts.host.starts_with(b"[") || !parts.host.iter().any(|byte| b"/@: %,".contains(byte));
+            prop_assert!(is_plain, "{}", text);
+        }
     }
 }
 
