@@ -147,7 +147,7 @@ pub fn host_of(authority: &[u8]) -> Cow<'_, [u8]> {
 }
 
 fn without_port(authority: &[u8]) -> &[u8] {
-    ir::text::split(authority).map_or(authority, |parts| parts.host)
+    ir::text::parts(authority).map_or(authority, |parts| parts.host)
 }
 
 /// A host without wildcard, found by its bytes.

@@ -15,7 +15,7 @@ text! {
 /// An authority in its parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HostPort<'a> {
-    /// As written; an IPv6 address with its brackets. Not empty.
+    /// As written; an IPv6 address with its brackets.
     pub host: &'a [u8],
     /// `None` also where a colon without number follows the host, which names the default port.
     pub port: Option<u16>,
@@ -32,6 +32,12 @@ impl Authority {
 /// Host and port; `None` for anything that is not `host[:port]`, the empty text included.
 #[must_use]
 pub fn split(authority: &[u8]) -> Option<HostPort<'_>> {
+    parts(authority).filter(|parts| !parts.host.is_empty())
+}
+
+/// The same for texts that may have no host: `""` and `:80`.
+#[must_use]
+pub fn parts(authority: &[u8]) -> Option<HostPort<'_>> {
     let end = match authority {
         [b'[', rest @ ..] => {
             let close = rest.iter().position(|byte| *byte == b']')?;
@@ -48,7 +54,7 @@ pub fn split(authority: &[u8]) -> Option<HostPort<'_>> {
         [b':', digits @ ..] => Some(port(digits)?),
         _ => return None,
     };
-    (!host.is_empty()).then_some(HostPort { host, port })
+    Some(HostPort { host, port })
 }
 
 /// Unreserved characters and sub-delimiters (RFC 3986 §3.2.2, reg-name).

@@ -7,7 +7,7 @@ mod field;
 mod path;
 mod status;
 
-pub use authority::{Authority, HostPort, split};
+pub use authority::{Authority, HostPort, parts, split};
 pub use field::{HeaderFormat, HeaderName, HeaderText, is_field_text};
 pub use path::{PathPiece, PathText, Scheme, is_path_text};
 pub use status::{RedirectStatus, ReplyStatus};
