@@ -95,7 +95,8 @@ impl Engine {
         // What belongs to no file is always looked at.
         dirty.insert(None);
         if std::mem::take(&mut self.reports_changed) {
-            self.placed.update(&self.store, self.translation.reports(), &mut dirty);
+            let reports: Vec<translate::Report> = self.translation.reports().collect();
+            self.placed.update(&self.store, reports.iter(), &mut dirty);
         } else {
             self.placed.refresh(&self.store, &touched, &mut dirty);
         }

@@ -43,7 +43,7 @@ impl Translation {
         self.translator.listening_port(&self.world, port)
     }
 
-    pub(crate) fn reports(&self) -> impl Iterator<Item = &Report> {
+    pub(crate) fn reports(&self) -> impl Iterator<Item = Report> {
         self.translator.reports()
     }
 

@@ -62,7 +62,7 @@ fn findings(inventory: &Inventory, namespace: Option<&str>, suppressed: &[Suppre
     for workload in inventory.workloads() {
         let translator = inventory::translate(&world, &workload.scope);
         let reports = translator.reports().filter(|report| !inventory.is_unknowable(report, &workload));
-        messages.extend(reports.map(Message::from));
+        messages.extend(reports.map(|report| Message::from(&report)));
     }
     let wanted = |message: &Message| {
         let here =

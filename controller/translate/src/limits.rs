@@ -14,7 +14,7 @@ limits::limits! {
         /// Subsets of all DestinationRules that apply to a service together.
         subsets_per_service: usize [Count, 1 ..= 1_000_000] = 10_000 => "those of younger rules are left out and reported",
         /// Endpoints of all clusters of a service together: those of its ports and subsets.
-        endpoints_per_service: usize [Count, 64 ..= 10_000_000] = 200_000 => "each cluster gets its share, and it is reported",
+        endpoints_per_service: usize [Count, 64 ..= 10_000_000] = 500_000 => "each cluster gets its share, and it is reported",
         /// Ports that one proxy listens on.
         listeners_per_proxy: usize [Count, 1 ..= 65_536] = 256 => "the ports of the youngest Gateways are not opened, and reported",
         /// Ports that the Gateways of one namespace open on a proxy.
@@ -40,7 +40,6 @@ pub(crate) mod name {
     pub(crate) const LISTENERS_OF_NAMESPACE: &str = "listeners-per-namespace";
     pub(crate) const DNS_NAMES: &str = "dns-names-per-proxy";
     pub(crate) const DNS_NAMES_OF_NAMESPACE: &str = "dns-names-per-namespace";
-    pub(crate) const REPORTS: &str = "reports-per-object";
 
     #[cfg(test)]
     mod tests {
@@ -60,7 +59,6 @@ pub(crate) mod name {
                 LISTENERS_OF_NAMESPACE,
                 DNS_NAMES,
                 DNS_NAMES_OF_NAMESPACE,
-                REPORTS,
             ] {
                 assert!(TranslationLimits::TABLE.iter().any(|limit| limit.shown_name() == name), "{name}");
             }

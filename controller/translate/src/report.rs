@@ -1,6 +1,7 @@
 //! Everything users are ever told about their objects. Webhook, status, `sluice check` and the log read the same enum.
 
 mod analysis;
+mod bounded;
 
 use std::fmt;
 use std::time::Duration;
@@ -8,6 +9,7 @@ use std::time::Duration;
 use crds::ObjectKey;
 
 pub use analysis::Level;
+pub(crate) use bounded::bound;
 
 /// One problem at one place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -152,7 +154,7 @@ pub enum Problem {
     HostOfOthers { host: String, owner: String, by: String },
     #[error("{winner}, which is {how}, comes before this object for host {host:?}")]
     TakenOver { host: String, winner: String, how: &'static str },
-    #[error("host {host:?} already stands for {winner}, {how}; requests do not get here")]
+    #[error("host {host:?}: there is {winner}, too, {how}; requests go to the older one")]
     ServiceTaken { host: String, winner: String, how: &'static str },
     #[error(
         "host {host:?} belongs to namespace {owner:?} of the cluster; here it is ignored, because tenancy is strict"

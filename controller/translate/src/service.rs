@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use crds::ServiceEntry;
 use crds::object::core::ServiceSpec;
+use crds::{ObjectKey, ObjectKind, ServiceEntry};
 
 use crate::destination_rule;
 use crate::export::Exports;
 use crate::hosts;
 use crate::protocol::Protocol;
-use crate::report::Report;
+use crate::report::{Problem, Report};
 use crate::service_entry;
 use crate::steps;
 use crate::unit::Context;
@@ -46,6 +46,21 @@ pub(crate) enum Source<'a> {
 }
 
 impl Service<'_> {
+    /// The object that defines it; the oldest of several.
+    pub(crate) fn owner(&self) -> ObjectKey {
+        match &self.source {
+            Source::Kubernetes(service) => service.key(ObjectKind::Service),
+            Source::Entries(entries) => entries[0].key(ObjectKind::ServiceEntry),
+        }
+    }
+
+    pub(crate) fn created(&self) -> i64 {
+        match &self.source {
+            Source::Kubernetes(service) => service.age().0,
+            Source::Entries(entries) => entries[0].age().0,
+        }
+    }
+
     pub(crate) fn port(&self, number: u16) -> Option<&Port> {
         steps::count();
         self.ports.get(*self.by_number.get(&number)?)
@@ -152,9 +167,49 @@ fn distinct(all: impl Iterator<Item = Port>) -> (Vec<Port>, HashMap<u16, usize>)
 
 /// Reports what holds for a host whichever of its clusters are used.
 pub(crate) fn review(context: &Context<'_, '_>, host: &str, reports: &mut Vec<Report>) {
+    review_contenders(context, host, reports);
     let Some(service) = find(context, host) else { return };
     if let Some(rule) = destination_rule::effective(context, &service.host, service.namespace) {
         reports.extend(rule.reports.iter().cloned());
+    }
+}
+
+/// Reports which definitions of a host are not used, because another namespace has one.
+fn review_contenders(context: &Context<'_, '_>, host: &str, reports: &mut Vec<Report>) {
+    let service = kubernetes(context, host);
+    let owner = if context.mesh.strict { hosts::cluster_namespace(host) } else { None };
+    if let Some(owner) = owner {
+        for entry in context.view.entries_of(host).iter().filter(|entry| entry.meta.namespace != owner) {
+            let problem = Problem::ForeignService { host: host.to_owned(), owner: owner.to_owned() };
+            let object = entry.key(ObjectKind::ServiceEntry);
+            reports.push(Report { object, field: "spec.hosts".to_owned(), problem });
+        }
+    }
+    let entries = visible_entries(context, host);
+    let Some(first) = entries.first() else { return };
+    let mut taken = |object: ObjectKey, field: &str, winner: &ObjectKey, how| {
+        let problem = Problem::ServiceTaken { host: host.to_owned(), winner: winner.to_string(), how };
+        reports.push(Report { object, field: field.to_owned(), problem });
+    };
+    let (winner, namespace) = match &service {
+        Some(service) if first.age() >= service.age() => {
+            (service.key(ObjectKind::Service), service.meta.namespace.as_str())
+        }
+        _ => (first.key(ObjectKind::ServiceEntry), first.meta.namespace.as_str()),
+    };
+    const OLDER: &str = "which is older and of another namespace";
+    if let Some(service) = service.filter(|service| service.meta.namespace != namespace) {
+        taken(service.key(ObjectKind::Service), "spec", &winner, OLDER);
+        // A Service has no place to tell it: whoever defines its host elsewhere is told, too.
+        taken(
+            winner.clone(),
+            "spec.hosts",
+            &service.key(ObjectKind::Service),
+            "which is younger and loses its requests",
+        );
+    }
+    for entry in entries.iter().filter(|entry| entry.meta.namespace != namespace) {
+        taken(entry.key(ObjectKind::ServiceEntry), "spec.hosts", &winner, OLDER);
     }
 }
 

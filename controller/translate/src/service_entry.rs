@@ -57,8 +57,9 @@ pub(crate) fn validate(spec: &ServiceEntry, own: &str, at: &mut Scope<'_>) {
         }
         at.not_supported("no endpoints are found by it");
     }
+    let names: BTreeSet<&str> = ports.iter().map(|port| port.name.as_str()).collect();
     for (index, endpoint) in endpoints.iter().enumerate() {
-        validate_endpoint(endpoint, ports, *location, &mut at.item("endpoints", index));
+        validate_endpoint(endpoint, (ports.len(), &names), *location, &mut at.item("endpoints", index));
     }
     crate::export::validate(export_to, own, true, at);
     if !subject_alt_names.is_empty() {
@@ -188,7 +189,12 @@ fn validate_resolution(spec: &ServiceEntry, at: &mut Scope<'_>) {
     }
 }
 
-fn validate_endpoint(entry: &WorkloadEntry, declared: &[ServicePort], location: Location, at: &mut Scope<'_>) {
+fn validate_endpoint(
+    entry: &WorkloadEntry,
+    (declared, names): (usize, &BTreeSet<&str>),
+    location: Location,
+    at: &mut Scope<'_>,
+) {
     let WorkloadEntry { address, ports, labels, network, locality, weight, service_account } = entry;
     let address = address.as_deref().unwrap_or_default();
     match address.strip_prefix("unix://") {
@@ -196,7 +202,7 @@ fn validate_endpoint(entry: &WorkloadEntry, declared: &[ServicePort], location: 
             if !ports.is_empty() {
                 at.field("ports").conflict("a unix socket has no ports");
             }
-            if declared.len() != 1 {
+            if declared != 1 {
                 at.field("address").conflict("a unix socket needs a ServiceEntry with exactly one port");
             }
             if !path.starts_with('/') && !path.starts_with('@') {
@@ -215,7 +221,7 @@ fn validate_endpoint(entry: &WorkloadEntry, declared: &[ServicePort], location: 
     for (name, number) in ports {
         let mut at = at.entry("ports", name);
         at.port(*number);
-        if !declared.iter().any(|port| port.name == *name) {
+        if !names.contains(name.as_str()) {
             at.invalid(name, "the name of one of the ServiceEntry's ports");
         }
     }

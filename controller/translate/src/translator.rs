@@ -10,9 +10,12 @@ use ir::{ClusterName, Encoded, Key, Resource, SecretName};
 use crate::ProxyScope;
 use crate::few::Few;
 use crate::gateway::{self, SecretUse};
+use crate::holders::{Holder, Holders};
+use crate::limits::TranslationLimits;
 use crate::memo::Memo;
 use crate::mesh::{self, Mesh};
-use crate::report::{Problem, Report};
+use crate::names::Names;
+use crate::report::{Problem, Report, bound};
 use crate::step::Step;
 use crate::unit::{Context, Needed, Unit, UnitId};
 use crate::world::{Changes, Edge, Lookup, Mark, Typed, View, World, lookups};
@@ -31,10 +34,16 @@ pub struct Translator {
     secrets: BTreeMap<SecretName, Vec<SecretUse>>,
     /// How many units name a cluster.
     needed: BTreeMap<ClusterName, usize>,
-    /// How many clusters of a host are named.
-    clusters: BTreeMap<String, usize>,
+    /// The clusters of a host that are named.
+    clusters: BTreeMap<String, BTreeSet<ClusterName>>,
+    /// Names to resolve.
+    names: Names,
+    /// Who has which virtual host.
+    holders: Holders,
     /// Whose reports are about an object.
     reporters: HashMap<ObjectKey, Few<Arc<UnitId>>>,
+    /// Reports about one object.
+    most_reports: usize,
     started: bool,
 }
 
@@ -74,7 +83,10 @@ impl Translator {
             secrets: BTreeMap::new(),
             needed: BTreeMap::new(),
             clusters: BTreeMap::new(),
+            names: Names::default(),
+            holders: Holders::default(),
             reporters: HashMap::new(),
+            most_reports: TranslationLimits::default().reports_per_object,
             started: false,
         }
     }
@@ -84,6 +96,7 @@ impl Translator {
         let mut step = Step::default();
         let everything = !self.started | self.read_mesh(world, changes, &mut step);
         self.started = true;
+        self.most_reports = world.limits().reports_per_object;
         if everything {
             step.dirty.extend(self.units.keys().map(|id| UnitId::clone(id)));
             step.dirty.extend([UnitId::Settings, UnitId::Gateways]);
@@ -109,9 +122,17 @@ impl Translator {
         {
             self.run(&unit, world, &memo, &mut step);
         }
-        while let Some(unit) = step.dirty.pop_first() {
-            step.dirty.insert(unit.clone());
-            self.run(&unit, world, &memo, &mut step);
+        loop {
+            while let Some(unit) = step.dirty.pop_first() {
+                step.dirty.insert(unit.clone());
+                self.run(&unit, world, &memo, &mut step);
+            }
+            // What is granted depends on all; what is asked for does not depend on what is granted.
+            let changed = self.names.grant(world.limits());
+            if changed.is_empty() {
+                break;
+            }
+            step.dirty.extend(changed.into_iter().map(UnitId::Endpoints));
         }
         step.finish()
     }
@@ -131,12 +152,15 @@ impl Translator {
     }
 
     /// What is wrong with objects among the others; every problem once.
-    pub fn reports(&self) -> impl Iterator<Item = &Report> {
+    pub fn reports(&self) -> impl Iterator<Item = Report> {
         let mut seen = BTreeSet::new();
         let all = self.mesh_report.iter().chain(self.units.values().flat_map(|unit| &unit.reports));
-        let mut unique: Vec<&Report> =
+        let unique: Vec<&Report> =
             all.filter(|report| seen.insert((&report.object, &report.field, report.problem.to_string()))).collect();
+        let mut unique: Vec<Report> = unique.into_iter().cloned().collect();
+        unique.extend(self.holders.reports());
         unique.sort_by(|a, b| (&a.object, &a.field).cmp(&(&b.object, &b.field)));
+        bound(&mut unique, self.most_reports);
         unique.into_iter()
     }
 
@@ -150,9 +174,11 @@ impl Translator {
         let mut seen = BTreeSet::new();
         let mut unique: Vec<Report> = own
             .chain(self.reports_about_secrets_of(object))
+            .chain(self.holders.reports_about(object))
             .filter(|report| seen.insert((report.field.clone(), report.problem.to_string())))
             .collect();
         unique.sort_by(|a, b| a.field.cmp(&b.field));
+        bound(&mut unique, self.most_reports);
         unique
     }
 
@@ -268,11 +294,22 @@ impl Translator {
                     _ => virtual_service::translate,
                 };
                 let group = translate(&context, key, &mut needed, &mut unit.reports);
+                let created = world.get(key).and_then(|object| object.meta.created).unwrap_or(0);
+                let holder = Holder { object: key.clone(), created };
+                // A default backend comes behind everything.
+                let now = group.as_ref().filter(|_| key.kind == ObjectKind::VirtualService && !self.mesh.strict);
+                let touched = self.holders.set(&format!("{key}"), now.map(|group| (holder, group)));
+                step.reports_changed |= !touched.is_empty();
+                step.reported.extend(touched);
                 unit.resources.put(group.map(Resource::RouteGroup));
             }
             UnitId::IngressHost(host) => {
                 exists = world.has(&Lookup::IngressesFor(host.clone()));
                 let group = ingress::host(&context, host, &mut needed, &mut unit.reports);
+                let holder = ingress::youngest(&context, host).filter(|_| !self.mesh.strict);
+                let touched = self.holders.set(&format!("host {host}"), holder.zip(group.as_ref()));
+                step.reports_changed |= !touched.is_empty();
+                step.reported.extend(touched);
                 unit.resources.put(group.map(Resource::RouteGroup));
             }
             UnitId::Cluster(name) => {
@@ -282,8 +319,14 @@ impl Translator {
             }
             UnitId::Endpoints(name) => {
                 exists = self.needed.contains_key(name);
-                let endpoints = endpoints::translate(&context, name).filter(|_| exists);
-                unit.resources.put(endpoints.map(Resource::Endpoints));
+                let clusters = name.parts().and_then(|(_, _, host)| self.clusters.get(host)).map_or(1, BTreeSet::len);
+                let mut made = endpoints::translate(&context, name, clusters, &mut unit.reports).filter(|_| exists);
+                let demand = made.as_ref().and_then(|made| made.names.clone());
+                self.names.set(name, demand);
+                if let (Some(made), Some(problem)) = (&mut made, self.names.refusal(name)) {
+                    made.drop_names(problem.clone(), &mut unit.reports);
+                }
+                unit.resources.put(made.map(|made| Resource::Endpoints(made.endpoints)));
             }
             UnitId::Service(host) => {
                 exists = self.clusters.contains_key(host);
@@ -299,6 +342,7 @@ impl Translator {
         }
         let asked = context.view.into_asked();
         unit.needed = needed.into_iter().collect();
+        bound(&mut unit.reports, world.limits().reports_per_object);
         unit.reports.shrink_to_fit();
         self.edge = edge;
         unit.asked = asked.iter().map(Lookup::mark).collect();
@@ -392,12 +436,19 @@ impl Translator {
     fn count_cluster(&mut self, name: &ClusterName, more: bool, step: &mut Step) {
         step.dirty.extend([UnitId::Cluster(name.clone()), UnitId::Endpoints(name.clone())]);
         let Some((_, _, host)) = name.parts() else { return };
-        let before = self.clusters.get(host).copied().unwrap_or(0);
-        let count = if more { before + 1 } else { before.saturating_sub(1) };
+        let all = self.clusters.entry(host.to_owned()).or_default();
+        let before = all.len();
+        if more {
+            all.insert(name.clone());
+        } else {
+            all.remove(name);
+        }
+        let count = all.len();
+        if endpoints::class(before) != endpoints::class(count) {
+            step.dirty.extend(all.iter().cloned().map(UnitId::Endpoints));
+        }
         if count == 0 {
             self.clusters.remove(host);
-        } else {
-            self.clusters.insert(host.to_owned(), count);
         }
         if count == usize::from(more) {
             step.dirty.insert(UnitId::Service(host.to_owned()));

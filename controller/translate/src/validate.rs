@@ -3,7 +3,7 @@
 
 use crds::{Body, Object, ObjectKind};
 
-use crate::report::{Problem, Report};
+use crate::report::{Problem, Report, bound};
 use crate::scope::{Scope, last_name};
 use crate::{
     authorization_policy, destination_rule, gateway, ingress, mesh, peer_authentication, proxy_config,
@@ -12,12 +12,20 @@ use crate::{
 
 /// Annotations that only the control plane may set.
 const RESERVED: &str = "internal.istio.io/";
+/// Most reports about an object by itself; among the others it is the limit reports-per-object.
+const MOST_REPORTS: usize = 100;
 /// For AuthorizationPolicy alone.
 const DRY_RUN: &str = "istio.io/dry-run";
 
 /// Everything that is wrong with an object by itself. Errors refuse it; see [`crate::Problem::severity`].
 #[must_use]
 pub fn validate(object: &Object) -> Vec<Report> {
+    let mut reports = all(object);
+    bound(&mut reports, MOST_REPORTS);
+    reports
+}
+
+fn all(object: &Object) -> Vec<Report> {
     let mut reports = Vec::new();
     let key = object.key();
     let own = object.meta.namespace.as_str();

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crds::{ObjectKey, VirtualService};
-use ir::{Binding, Host, Precedence, Route, RouteGroup, ServerRank};
+use ir::{Binding, Host, Precedence, Route, RouteGroup};
 
 use crate::budget::{self, Budget};
 use crate::export::Exports;
@@ -46,13 +46,11 @@ pub(crate) fn translate(
     let resolved = delegate::resolve(context, key, spec, reports);
     let is_for_gateways = resolved.rules.iter().any(SourcedRule::is_for_gateways);
     let hosts: Vec<Cow<'_, str>> = spec.hosts.iter().map(|host| hosts::resolve(host, &meta.namespace)).collect();
-    let strict = context.mesh.strict;
     let claims = context.view.claims();
     let mut group = RouteGroup {
         name: format!("{}/{}", meta.namespace, meta.name),
         precedence: Precedence {
-            // Whoever an object is exported to, it does not come before older ones (docs/semantics.md §1.9).
-            tier: if strict { PUBLIC } else { tier },
+            tier,
             created: meta.created.unwrap_or(0),
             name: meta.name.clone(),
             namespace: meta.namespace.clone(),
@@ -116,7 +114,7 @@ pub(crate) fn translate(
             if !fresh.is_empty() {
                 group.bindings.push(Binding {
                     table: server.table.clone(),
-                    server: if strict { any_rank() } else { server.rank.clone() },
+                    server: server.rank.clone(),
                     hosts: fresh,
                     https_redirect: server.https_redirect,
                     routes,
@@ -144,15 +142,6 @@ pub(crate) fn translate(
         }
     }
     (!group.bindings.is_empty()).then_some(group)
-}
-
-/// The tier of what everybody sees.
-const PUBLIC: u8 = 2;
-
-/// Under strict tenancy servers have no part in the order of routes: a young object must not come first because of the
-/// Gateway it names.
-pub(crate) fn any_rank() -> ServerRank {
-    ServerRank { created: 0, name: String::new(), namespace: String::new(), index: 0 }
 }
 
 /// The Gateways named, each once, with the position of its first mention.

@@ -66,7 +66,7 @@ fn meaning(text: &str, path: &Path) -> String {
     let (world, _) = World::default().apply(changes);
     let mut translator = Translator::new(proxy(text));
     translator.update(&world, &Changes::default());
-    reports.extend(translator.reports().cloned());
+    reports.extend(translator.reports());
     let resources: Vec<Value> =
         translator.resources().filter_map(|resource| without_usual(serde_json::to_value(resource).unwrap())).collect();
     let reports: Vec<String> = reports

@@ -300,6 +300,9 @@ fn mesh() -> impl Strategy<Value = Edit> {
         "connectTimeout: 3s",
         "defaultServiceExportTo: [\".\"]",
         "rootNamespace: shop",
+        "tenancy: strict",
+        "{tenancy: strict, ingressControllerMode: DEFAULT}",
+        "scopeGatewayToNamespace: true",
         "defaultHttpRetryPolicy: {attempts: 1}",
     ]);
     text.prop_map(|text| {
@@ -351,7 +354,7 @@ fn change(edit: Edit) -> Option<Change> {
 /// Resources by name and all reports, as text.
 fn state(translator: &Translator) -> (BTreeMap<Key, Resource>, BTreeSet<String>) {
     let resources = translator.resources().map(|resource| (resource.key(), resource)).collect();
-    (resources, translator.reports().map(ToString::to_string).collect())
+    (resources, translator.reports().map(|report| report.to_string()).collect())
 }
 
 proptest! {

@@ -52,7 +52,11 @@ mod tests {
     use crate::{Host, RouteTable};
 
     fn table() -> Resource {
-        Resource::RouteTable(RouteTable { name: "http.80".into(), https_redirect: vec![Host::from("*.shop.test")] })
+        Resource::RouteTable(RouteTable {
+            name: "http.80".into(),
+            https_redirect: vec![Host::from("*.shop.test")],
+            namespaces_apart: false,
+        })
     }
 
     #[test]

@@ -16,11 +16,17 @@ pub struct RouteTable {
     /// Virtual hosts whose plaintext requests are redirected to https with 301, also without any route
     /// (docs/semantics.md §2.5).
     pub https_redirect: Vec<Host>,
+    /// Inside a virtual host, the routes of one namespace stand together, catch-all ones at the end of these, and
+    /// namespaces in the order of their oldest groups. Bindings with a server created at the end of time come behind all
+    /// (docs/semantics.md §1.9).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub namespaces_apart: bool,
 }
 
 /// All routes of one VirtualService. Groups are put together by the proxy: inside a virtual host, the routes of all
 /// bindings stand in the order of ([`Binding::server`], [`RouteGroup::precedence`]), each group's in list order; then
-/// catch-all routes move to the end, keeping their order (docs/semantics.md §2.5, §3.17).
+/// catch-all routes move to the end, keeping their order (docs/semantics.md §2.5, §3.17). [`RouteTable::namespaces_apart`]
+/// changes that.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RouteGroup {

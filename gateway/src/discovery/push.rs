@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     fn table(name: &str) -> Resource {
-        let table = ir::RouteTable { name: name.into(), https_redirect: Vec::new() };
+        let table = ir::RouteTable { name: name.into(), https_redirect: Vec::new(), namespaces_apart: false };
         Resource::from(&ir::codec::encode(&ir::Resource::RouteTable(table)))
     }
 

@@ -30,6 +30,7 @@ struct TableState {
     /// The resource exists.
     declared: bool,
     redirects: HashSet<ir::Host>,
+    namespaces_apart: bool,
     members: HashMap<ir::Host, BTreeMap<Place, Member>>,
     hosts: Arc<Hosts<Arc<VirtualHost>>>,
     dirty: HashSet<ir::Host>,
@@ -59,6 +60,10 @@ impl VirtualHosts {
         let redirects: HashSet<_> = table.into_iter().flat_map(|table| table.https_redirect.iter().cloned()).collect();
         state.dirty.extend(state.redirects.symmetric_difference(&redirects).cloned());
         state.redirects = redirects;
+        let apart = table.is_some_and(|table| table.namespaces_apart);
+        if apart != std::mem::replace(&mut state.namespaces_apart, apart) {
+            state.dirty.extend(state.members.keys().cloned());
+        }
     }
 
     pub(crate) fn add(&mut self, group: &Group) {
@@ -108,7 +113,8 @@ impl VirtualHosts {
                     continue;
                 }
                 let redirect = state.redirects.contains(&host);
-                hosts.insert(host.clone(), Arc::new(virtual_host(host, members, redirect)));
+                let apart = state.namespaces_apart;
+                hosts.insert(host.clone(), Arc::new(virtual_host(host, members, redirect, apart)));
             }
         }
         self.names
@@ -122,10 +128,76 @@ impl VirtualHosts {
 }
 
 /// Routes in order of precedence, catch-all ones behind all others (docs/semantics.md §2.5, §3.17).
-fn virtual_host(host: ir::Host, members: Option<&BTreeMap<Place, Member>>, redirect: bool) -> VirtualHost {
-    let rules = || members.into_iter().flat_map(BTreeMap::values).flat_map(|member| member.rules.iter());
-    let ordered = rules().filter(|rule| !rule.catch_all).chain(rules().filter(|rule| rule.catch_all));
+fn virtual_host(
+    host: ir::Host,
+    members: Option<&BTreeMap<Place, Member>>,
+    redirect: bool,
+    namespaces_apart: bool,
+) -> VirtualHost {
+    let mut parts: Vec<Vec<&Member>> = Vec::new();
+    if namespaces_apart {
+        parts.extend(by_namespace(members.into_iter().flatten()));
+    } else {
+        parts.push(members.into_iter().flat_map(BTreeMap::values).collect());
+    }
+    let ordered = parts.iter().flat_map(|part| {
+        let rules = || part.iter().flat_map(|member| member.rules.iter());
+        rules().filter(|rule| !rule.catch_all).chain(rules().filter(|rule| rule.catch_all))
+    });
     let router = Router::new(ordered.map(|rule| (Arc::clone(&rule.matcher), Arc::clone(&rule.route))));
     let marked = members.into_iter().flat_map(BTreeMap::values).any(|member| member.https_redirect);
     VirtualHost { host, https_redirect: redirect || marked, router }
+}
+
+/// The members of each namespace, the one with the oldest group first (docs/semantics.md §1.9). Those at the end of time
+/// come last.
+fn by_namespace<'a>(members: impl Iterator<Item = (&'a Place, &'a Member)>) -> Vec<Vec<&'a Member>> {
+    let mut parts: HashMap<(bool, &str), (_, Vec<&Member>)> = HashMap::new();
+    for (place, member) in members {
+        let ir::Precedence { tier: _, created, name, namespace } = &*place.precedence;
+        let last = place.server.created == i64::MAX;
+        let age = (last, *created, name, namespace);
+        let (oldest, part) = parts.entry((last, namespace)).or_insert_with(|| (age, Vec::new()));
+        *oldest = age.min(*oldest);
+        part.push(member);
+    }
+    let mut parts: Vec<_> = parts.into_values().collect();
+    parts.sort_by_key(|(oldest, _)| *oldest);
+    parts.into_iter().map(|(_, part)| part).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Namespaces of the members in the order in which their routes are tried.
+    fn order(members: &[(i64, i64, u8, &'static str)]) -> Vec<Vec<String>> {
+        let member = Member { rules: Arc::from(Vec::new()), https_redirect: false };
+        let members: BTreeMap<Place, Member> = members
+            .iter()
+            .enumerate()
+            .map(|(binding, (server, created, tier, namespace))| {
+                let server =
+                    ir::ServerRank { created: *server, name: String::new(), namespace: String::new(), index: 0 };
+                let precedence = ir::Precedence {
+                    tier: *tier,
+                    created: *created,
+                    name: format!("{binding}"),
+                    namespace: (*namespace).to_owned(),
+                };
+                (Place { server, precedence: Arc::new(precedence), binding }, member.clone())
+            })
+            .collect();
+        let names: HashMap<*const Member, String> =
+            members.iter().map(|(place, member)| (std::ptr::from_ref(member), place.precedence.name.clone())).collect();
+        let parts = by_namespace(members.iter());
+        parts.iter().map(|part| part.iter().map(|it| names[&std::ptr::from_ref(*it)].clone()).collect()).collect()
+    }
+
+    #[test]
+    fn the_namespace_with_the_oldest_group_comes_first_whatever_tier_and_server_say() {
+        assert_eq!(order(&[(1, 30, 0, "evil"), (2, 10, 2, "prod"), (2, 40, 1, "prod")]), [vec!["2", "1"], vec!["0"]]);
+        // What stands behind everything stays there.
+        assert_eq!(order(&[(i64::MAX, 1, 2, "prod"), (1, 20, 2, "evil")]), [["1"], ["0"]]);
+    }
 }

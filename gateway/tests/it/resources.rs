@@ -42,7 +42,11 @@ pub(crate) fn secret((certificate, key): (String, String)) -> Encoded {
 }
 
 pub(crate) fn table() -> Encoded {
-    ir::codec::encode(&Resource::RouteTable(ir::RouteTable { name: "table".into(), https_redirect: Vec::new() }))
+    ir::codec::encode(&Resource::RouteTable(ir::RouteTable {
+        name: "table".into(),
+        https_redirect: Vec::new(),
+        namespaces_apart: false,
+    }))
 }
 
 /// Requests for `<name>.test` are answered with this status.

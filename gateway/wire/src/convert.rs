@@ -173,6 +173,7 @@ mod tests {
         ir::codec::encode(&ir::Resource::RouteTable(ir::RouteTable {
             name: "http.80".into(),
             https_redirect: Vec::new(),
+            namespaces_apart: false,
         }))
     }
 

@@ -12,8 +12,9 @@ use super::{BoundServer, Candidate, Gateways, ServerProtocol, tcp, tls};
 use crate::report::{Problem, Report};
 use crate::unit::Context;
 
-pub(super) fn build(context: &Context<'_, '_>, ports: Ports<'_>, reports: &mut Vec<Report>) -> Gateways {
+pub(super) fn build<'a>(context: &Context<'_, 'a>, ports: Ports<'_>, reports: &mut Vec<Report>) -> Gateways {
     let mut made = Gateways::default();
+    let mut routes = tcp::Routes::default();
     for candidate in &ports.left_out {
         // Its certificate is to be known, because it decides who gets the name.
         if let Some(settings) = &candidate.server.tls {
@@ -22,10 +23,10 @@ pub(super) fn build(context: &Context<'_, '_>, ports: Ports<'_>, reports: &mut V
     }
     for (name, socket) in &ports.sockets {
         let Some(bind) = bind(name) else { continue };
-        let plaintext = plaintext(context, name, socket, &mut made, reports);
+        let plaintext = plaintext(context, name, socket, &mut routes, &mut made, reports);
         let mut chains = Vec::new();
         for candidate in &socket.tls {
-            chains.extend(tls_chain(context, candidate, &mut made, reports));
+            chains.extend(tls_chain(context, candidate, &mut routes, &mut made, reports));
         }
         // A port without any chain is not opened (docs/semantics.md §2.9).
         if plaintext.is_none() && chains.is_empty() {
@@ -37,18 +38,19 @@ pub(super) fn build(context: &Context<'_, '_>, ports: Ports<'_>, reports: &mut V
     made
 }
 
-fn plaintext(
-    context: &Context<'_, '_>,
+fn plaintext<'a>(
+    context: &Context<'_, 'a>,
     name: &SocketName,
     socket: &Socket<'_>,
+    routes: &mut tcp::Routes<'a>,
     made: &mut Gateways,
     reports: &mut Vec<Report>,
 ) -> Option<Chain> {
     let first = socket.plaintext.first()?;
     if first.protocol == ServerProtocol::Tcp {
-        return tcp_chain(context, first, made, reports);
+        return tcp_chain(context, first, routes, made, reports);
     }
-    let mut table = RouteTable { name: TableName::from(http_table(name)), https_redirect: Vec::new() };
+    let mut table = route_table(context, TableName::from(http_table(name)));
     for candidate in &socket.plaintext {
         let redirect = candidate.server.tls.as_ref().is_some_and(|tls| tls.https_redirect);
         if redirect {
@@ -64,9 +66,10 @@ fn plaintext(
     Some(chain)
 }
 
-fn tls_chain(
-    context: &Context<'_, '_>,
+fn tls_chain<'a>(
+    context: &Context<'_, 'a>,
     candidate: &Candidate<'_>,
+    routes: &mut tcp::Routes<'a>,
     made: &mut Gateways,
     reports: &mut Vec<Report>,
 ) -> Option<TlsChain> {
@@ -80,11 +83,11 @@ fn tls_chain(
             if is_https =>
         {
             bind_server(candidate, &table, false, made);
-            made.tables.push(RouteTable { name: table.clone(), https_redirect: Vec::new() });
+            made.tables.push(route_table(context, table.clone()));
             Chain::Http { table }
         }
         ServerTlsMode::Simple | ServerTlsMode::Mutual | ServerTlsMode::OptionalMutual | ServerTlsMode::IstioMutual => {
-            tcp_chain(context, candidate, made, reports)?
+            tcp_chain(context, candidate, routes, made, reports)?
         }
     };
     let sni = match tls::server_names(candidate) {
@@ -94,13 +97,18 @@ fn tls_chain(
     Some(TlsChain { sni, tls: tls::translate(candidate, settings, &mut made.secrets), chain })
 }
 
-fn tcp_chain(
-    context: &Context<'_, '_>,
+fn route_table(context: &Context<'_, '_>, name: TableName) -> RouteTable {
+    RouteTable { name, https_redirect: Vec::new(), namespaces_apart: context.mesh.strict }
+}
+
+fn tcp_chain<'a>(
+    context: &Context<'_, 'a>,
     candidate: &Candidate<'_>,
+    routes: &mut tcp::Routes<'a>,
     made: &mut Gateways,
     reports: &mut Vec<Report>,
 ) -> Option<Chain> {
-    let chain = tcp::chain(context, candidate, &mut made.needed, reports);
+    let chain = tcp::chain(context, candidate, routes, &mut made.needed, reports);
     if chain.is_none() {
         let (object, field) = (candidate.object(), candidate.path());
         reports.push(Report { object, field, problem: Problem::NoTcpRoute });

@@ -1,7 +1,7 @@
 //! A server's `tls` block: certificates, versions and ciphers of a terminating server (docs/semantics.md §2.7), and what
 //! is checked about it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use crds::{ServerTlsMode, ServerTlsSettings, TlsCertificate, TlsProtocol};
@@ -258,11 +258,12 @@ fn validate_versions(min: TlsProtocol, max: TlsProtocol, ciphers: &[String], at:
     if is_old(max) {
         at.field("maxProtocolVersion").no_effect("versions before TLS 1.2 are never spoken; TLS 1.2 is");
     }
+    let mut seen = BTreeSet::new();
     for (index, cipher) in ciphers.iter().enumerate() {
         let mut at = at.item("cipherSuites", index);
         if !is_known(cipher) {
             at.no_effect("this is not the name of a cipher suite");
-        } else if ciphers[..index].contains(cipher) {
+        } else if !seen.insert(cipher) {
             at.report(Problem::NoEffect { why: "it is given twice" });
         }
     }

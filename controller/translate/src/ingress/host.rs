@@ -8,6 +8,7 @@ use ir::{ClusterName, Route, RouteGroup};
 
 use super::path::{IngressPath, Paths};
 use super::{backend, class, place};
+use crate::holders::Holder;
 use crate::memo::RulesByHost;
 use crate::report::{Problem, Report};
 use crate::scope::Scope;
@@ -74,6 +75,13 @@ pub(crate) fn translate(
         bindings,
         route_lists: vec![routes],
     })
+}
+
+/// The youngest of the Ingresses that give a host paths.
+pub(crate) fn youngest(context: &Context<'_, '_>, host: &str) -> Option<Holder> {
+    let named = context.view.ingresses_for(host);
+    let last = class::ours(&context.view, &context.mesh.config, named).last()?;
+    Some(Holder { object: last.key(ObjectKind::Ingress), created: last.age().0 })
 }
 
 fn entries<'a>(context: &Context<'_, 'a>, ingress: Typed<'a, IngressSpec>, host: &str) -> Vec<Entry<'a>> {

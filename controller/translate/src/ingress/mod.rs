@@ -16,7 +16,7 @@ mod validate;
 
 pub(crate) use class::is_served;
 pub(crate) use default_backend::translate as default_backend;
-pub(crate) use host::translate as host;
+pub(crate) use host::{translate as host, youngest};
 pub(crate) use place::rule_hosts;
 pub(crate) use servers::{IngressServers, same_servers, translate as servers};
 pub use status::{IngressAddresses, ingress_addresses, ingress_selector, ingresses};

@@ -13,7 +13,6 @@ use crate::hosts;
 use crate::report::Report;
 use crate::steps;
 use crate::unit::Context;
-use crate::virtual_service::any_rank;
 use crate::world::{GatewayName, Typed};
 
 /// Label and value of the gateway that Istio's installation brings, and the name of its Service.
@@ -24,6 +23,9 @@ pub(super) const SERVICE: &str = "istio-ingressgateway";
 /// When everything made from an Ingress was created. Istio gives it no time, which counts as the year 1: its servers
 /// and routes stand before those of all Gateways and VirtualServices.
 pub(super) const NO_TIME: i64 = -62_135_596_800;
+
+/// More than an Ingress has servers.
+const BEHIND: u32 = 1_000_000;
 
 /// The host of a rule that names none.
 const ANY: &str = "*";
@@ -73,14 +75,19 @@ pub(super) fn precedence(host: &str, strict: bool, oldest: &Meta) -> Precedence 
     Precedence { tier: 0, created: NO_TIME + later, name: host.to_owned(), namespace: String::new() }
 }
 
-/// Under strict tenancy the order is that of age alone, except that at one virtual host a rule for all hosts, or for a
-/// wildcard, comes behind those for the host itself.
+/// Under strict tenancy an Ingress has an age, and the order of its routes among others' is that of its server; at one
+/// virtual host, a rule for all hosts, or for a wildcard, comes behind those for the host itself.
 fn server_rank(context: &Context<'_, '_>, server: &BoundServer, hosts: &[&str]) -> ServerRank {
     if !context.mesh.strict {
         return server.rank.clone();
     }
     let wildcard = hosts.iter().find_map(|host| hosts::tail(host)).map(|tail| 256 - tail.len().min(255));
-    ServerRank { index: wildcard.and_then(|later| u32::try_from(later).ok()).unwrap_or(0), ..any_rank() }
+    match wildcard.and_then(|later| u32::try_from(later).ok()) {
+        None => server.rank.clone(),
+        Some(later) => {
+            ServerRank { index: server.rank.index.saturating_add(BEHIND).saturating_add(later), ..server.rank.clone() }
+        }
+    }
 }
 
 /// Attaches a group with one list of routes to servers of these Ingresses, to each virtual host once: the servers of

@@ -8,6 +8,7 @@ use ir::{HeaderMatch, PathMatch, QueryMatch, RouteMatch, ValueMatch};
 use super::regex;
 use crate::report::Problem;
 use crate::scope::Scope;
+use crate::steps;
 
 /// How header names begin that mean claims of a token.
 const CLAIM: &str = "@request.auth.claims";
@@ -41,6 +42,7 @@ pub(crate) fn translate(entry: &HttpMatchRequest) -> Option<Conditions> {
     let mut matches =
         RouteMatch { path: uri.as_ref().and_then(|uri| path(uri, *ignore_uri_case)), ..RouteMatch::default() };
     let mut has_claims = false;
+    steps::add(1 + headers.len() + without_headers.len() + query_params.len());
     for (name, pattern) in headers {
         if is_claim(name) {
             return None;
@@ -169,6 +171,7 @@ pub(crate) fn validate(entry: &HttpMatchRequest, on_mesh: bool, at: &mut Scope<'
 fn validate_headers(field: &str, headers: &BTreeMap<String, StringMatch>, on_mesh: bool, at: &mut Scope<'_>) {
     let is_without = field == "withoutHeaders";
     for (name, pattern) in headers {
+        steps::count();
         let mut at = at.entry(field, name);
         // Expressions in withoutHeaders are not checked, `*` among them.
         validate_pattern(pattern, !is_without, &mut at);

@@ -1,43 +1,74 @@
 //! Rules and match entries that can never decide because earlier ones of the same VirtualService do
 //! (docs/semantics.md §3.20, warnings).
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use crds::{HttpMatchRequest, HttpRoute, StringMatch};
 
+use crate::budget;
 use crate::report::Problem;
 use crate::scope::Scope;
+use crate::steps;
 
-/// Entries that were seen, findable by their path.
+/// Earlier entries that are looked at for each later one, to tell whether they cover it. This is advice: an entry that is
+/// covered by one beyond them is not told so.
+const LOOKS: usize = 64;
+
+/// Entries that were seen, findable by all they say and by their path.
 #[derive(Default)]
 struct Seen<'a> {
     entries: Vec<(&'a HttpMatchRequest, String)>,
-    by_uri: HashMap<(&'static str, &'a str), Vec<usize>>,
+    /// By a digest.
+    all: HashMap<u64, usize>,
+    by_prefix: HashMap<&'a str, Vec<usize>>,
+    /// How long the prefixes are.
+    lengths: BTreeSet<usize>,
 }
 
 impl<'a> Seen<'a> {
-    fn add(&mut self, entry: &'a HttpMatchRequest, place: String) {
-        self.by_uri.entry(uri(entry)).or_default().push(self.entries.len());
+    fn add(&mut self, entry: &'a HttpMatchRequest, digest: u64, place: String) {
+        if let ("prefix", prefix) = uri(entry) {
+            let same = self.by_prefix.entry(prefix).or_default();
+            if same.len() < LOOKS {
+                same.push(self.entries.len());
+            }
+            self.lengths.insert(prefix.len());
+        }
+        self.all.entry(digest).or_insert(self.entries.len());
         self.entries.push((entry, place));
     }
 
-    fn same(&self, entry: &'a HttpMatchRequest) -> Option<&str> {
-        self.find(uri(entry), |earlier| same(earlier, entry))
+    fn same(&self, entry: &HttpMatchRequest, digest: u64) -> Option<&str> {
+        let (earlier, place) = self.entries.get(*self.all.get(&digest)?)?;
+        same(earlier, entry).then_some(place)
     }
 
-    fn covering(&self, entry: &'a HttpMatchRequest) -> Option<&str> {
+    fn covering(&self, entry: &HttpMatchRequest) -> Option<&str> {
         let (kind, path) = uri(entry);
         if !matches!(kind, "exact" | "prefix") {
             return None;
         }
-        let ends = path.char_indices().map(|(index, _)| index).chain([path.len()]);
-        ends.map(|end| &path[..end]).find_map(|prefix| self.find(("prefix", prefix), |earlier| covers(earlier, entry)))
+        let mut looks = LOOKS;
+        for length in self.lengths.range(..=path.len()).take(LOOKS) {
+            let same = path.get(..*length).and_then(|prefix| self.by_prefix.get(prefix));
+            for index in same.into_iter().flatten() {
+                steps::count();
+                let (earlier, place) = self.entries.get(*index)?;
+                if covers(earlier, entry) {
+                    return Some(place);
+                }
+                looks = looks.checked_sub(1)?;
+            }
+        }
+        None
     }
+}
 
-    fn find(&self, uri: (&'static str, &'a str), fits: impl Fn(&HttpMatchRequest) -> bool) -> Option<&str> {
-        let found = self.by_uri.get(&uri)?.iter().find(|index| fits(self.entries[**index].0))?;
-        Some(&self.entries[*found].1)
-    }
+/// Equal for entries that say the same, whatever they are called.
+fn digest(entry: &HttpMatchRequest) -> u64 {
+    steps::count();
+    let port = entry.port.filter(|port| *port != 0);
+    budget::digest(&HttpMatchRequest { name: None, stat_prefix: None, port, ..entry.clone() })
 }
 
 pub(crate) fn validate(rules: &[HttpRoute], at: &mut Scope<'_>) {
@@ -51,7 +82,8 @@ pub(crate) fn validate(rules: &[HttpRoute], at: &mut Scope<'_>) {
         }
         let mut duplicates = 0;
         for (position, entry) in rule.matches.iter().enumerate() {
-            let same = seen.same(entry);
+            let digest = digest(entry);
+            let same = seen.same(entry, digest);
             duplicates += usize::from(same.is_some());
             if let Some(earlier) = same.or_else(|| seen.covering(entry)) {
                 let earlier = earlier.to_owned();
@@ -59,7 +91,7 @@ pub(crate) fn validate(rules: &[HttpRoute], at: &mut Scope<'_>) {
             }
             // What a delegate makes of its requests is not known here.
             if rule.delegate.is_none() {
-                seen.add(entry, format!("http[{index}].match[{position}]"));
+                seen.add(entry, digest, format!("http[{index}].match[{position}]"));
             }
         }
         if duplicates > 0 && duplicates == rule.matches.len() {

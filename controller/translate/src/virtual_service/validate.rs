@@ -4,6 +4,7 @@ use crds::{
     Delegate, HttpRoute, L4MatchAttributes, RouteDestination, TcpRoute, TlsMatchAttributes, TlsRoute, VirtualService,
 };
 
+use crate::host_index::HostIndex;
 use crate::hosts;
 use crate::report::Problem;
 use crate::route::{
@@ -48,6 +49,7 @@ pub(crate) fn validate(spec: &VirtualService, own: &str, at: &mut Scope<'_>) {
 }
 
 fn validate_hosts(written: &[String], on_mesh: bool, at: &mut Scope<'_>) {
+    let mut earlier = HostIndex::default();
     for (index, host) in written.iter().enumerate() {
         let mut at = at.item("hosts", index);
         if host == "*" {
@@ -61,9 +63,14 @@ fn validate_hosts(written: &[String], on_mesh: bool, at: &mut Scope<'_>) {
         {
             at.invalid(host, problem.expected());
         }
-        if let Some(earlier) = written[..index].iter().find(|earlier| hosts::matches(earlier, host)) {
-            at.report(Problem::OverlappingHosts { first: earlier.clone(), second: host.clone() });
+        // Longer ones are no names, and were refused already.
+        if host.len() > hosts::LONGEST {
+            continue;
         }
+        if let Some(first) = earlier.overlapping(host).and_then(|first| written.get(first)) {
+            at.report(Problem::OverlappingHosts { first: first.clone(), second: host.clone() });
+        }
+        earlier.insert(host, index);
     }
 }
 

@@ -162,7 +162,7 @@ mod tests {
     const LIMIT: u64 = 1 << 20;
 
     fn bytes(name: &str) -> Vec<u8> {
-        let table = ir::RouteTable { name: name.into(), https_redirect: Vec::new() };
+        let table = ir::RouteTable { name: name.into(), https_redirect: Vec::new(), namespaces_apart: false };
         let mut out = Vec::new();
         format::write([ir::codec::encode(&ir::Resource::RouteTable(table))].iter(), UNIX_EPOCH, &mut out).unwrap();
         out

@@ -176,6 +176,7 @@ mod tests {
             ir::codec::encode(&ir::Resource::RouteTable(ir::RouteTable {
                 name: name.into(),
                 https_redirect: vec!["shop.test".into()],
+                namespaces_apart: false,
             }))
         };
         vec![table("http.80"), table("http.8080")]

@@ -194,6 +194,7 @@ mod tests {
         ir::codec::encode(&ir::Resource::RouteTable(ir::RouteTable {
             name: name.into(),
             https_redirect: vec![redirect.into()],
+            namespaces_apart: false,
         }))
     }
 
