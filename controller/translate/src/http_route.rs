@@ -157,7 +157,7 @@ enum Action {
     /// Depends on the path.
     Redirect,
     Answer(ir::DirectResponse),
-    Forward(Forward),
+    Forward(Box<Forward>),
     /// A text of it cannot go to a wire.
     Broken,
     Nothing,
@@ -178,7 +178,7 @@ impl Action {
             direct_response::translate(response, rule).map_or(Self::Nothing, Self::Answer)
         } else {
             match forward(context, rule, namespace, port, needed, at) {
-                Ok(forward) => forward.map_or(Self::Nothing, Self::Forward),
+                Ok(forward) => forward.map_or(Self::Nothing, |made| Self::Forward(Box::new(made))),
                 Err(_) => Self::Broken,
             }
         }
@@ -209,7 +209,9 @@ fn compile_entry(
         Action::Answer(response) => RouteAction::DirectResponse(response.clone()),
         Action::Forward(forward) => {
             match rule.rewrite.as_deref().map(|written| rewrite::path(written, path)).transpose() {
-                Ok(rewrite) => RouteAction::Forward(Forward { path_rewrite: rewrite.flatten(), ..forward.clone() }),
+                Ok(rewrite) => {
+                    RouteAction::Forward(Forward { path_rewrite: rewrite.flatten(), ..Forward::clone(forward) })
+                }
                 Err(_) => broken(),
             }
         }

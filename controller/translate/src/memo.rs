@@ -15,12 +15,15 @@ use crate::world::{Lookup, View};
 #[derive(Default)]
 pub(crate) struct Memo<'w> {
     services: RefCell<HashMap<String, Known<Option<Rc<Service<'w>>>>>>,
-    rules: RefCell<HashMap<(String, String), Known<Option<Rc<Effective<'w>>>>>>,
+    /// By host and namespace.
+    rules: RefCell<HashMap<(String, String), KnownRule<'w>>>,
     ingress_rules: RefCell<HashMap<ObjectKey, Rc<RulesByHost<'w>>>>,
 }
 
 /// Positions of an Ingress's rules, by host.
 pub(crate) type RulesByHost<'w> = HashMap<&'w str, Vec<usize>>;
+
+type KnownRule<'w> = Known<Option<Rc<Effective<'w>>>>;
 
 struct Known<T> {
     value: T,
