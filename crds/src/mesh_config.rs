@@ -126,6 +126,9 @@ pub struct MeshConfig {
     /// Whether a Gateway selects workloads of its own namespace only, which Istio's control plane learns from its
     /// environment (`PILOT_SCOPE_GATEWAY_TO_NAMESPACE`).
     pub scope_gateway_to_namespace: bool,
+    /// With strict tenancy: namespaces whose gateways serve Gateways of all namespaces, besides the control plane's and the
+    /// root namespace. Those of other namespaces serve Gateways of their own namespace only. Not among Istio's fields.
+    pub gateway_namespaces: Vec<String>,
     /// Who sees ServiceEntries.
     pub service_entry_visibility: Option<Value>,
 }

@@ -70,7 +70,7 @@ pub(crate) fn read(object: Option<&Object>) -> Result<MeshConfig, Box<Report>> {
 }
 
 /// Fields that are acted on, or concern nothing that an edge gateway does.
-const NO_REPORT: [&str; 36] = [
+const NO_REPORT: [&str; 37] = [
     "accessLogEncoding",
     "accessLogFile",
     "accessLogFormat",
@@ -89,6 +89,7 @@ const NO_REPORT: [&str; 36] = [
     "enableAutoMtls",
     "enablePrometheusMerge",
     "extensionProviders",
+    "gatewayNamespaces",
     "h2UpgradePolicy",
     "hboneIdleTimeout",
     "inboundClusterStatName",

@@ -3,7 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crds::{Gateway, ObjectKind};
+use crds::mesh_config::Tenancy;
+use crds::{Gateway, MeshConfig, ObjectKind};
 
 use crate::ProxyScope;
 use crate::gateway::ServerHost;
@@ -12,6 +13,16 @@ use crate::hosts;
 use crate::mesh::Mesh;
 use crate::report::{Problem, Report};
 use crate::world::Typed;
+
+/// Whether a proxy stands in a namespace of administrators, so that it serves Gateways and Ingresses of all namespaces:
+/// labels alone, which any tenant can give a pod of its own, do not make a gateway that is told what others' routes hold.
+pub(crate) fn is_shared(config: &MeshConfig, proxy: &ProxyScope) -> bool {
+    let namespace = proxy.namespace.as_str();
+    config.tenancy != Tenancy::Strict
+        || namespace == proxy.control_namespace
+        || config.root_namespace.as_deref() == Some(namespace)
+        || config.gateway_namespaces.iter().any(|listed| listed == namespace)
+}
 
 /// All claims of the Gateways of a proxy.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

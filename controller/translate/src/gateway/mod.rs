@@ -23,7 +23,7 @@ use crate::ingress::{self, IngressServers};
 use crate::mesh::Mesh;
 use crate::report::Report;
 use crate::steps;
-use crate::tenancy::Claims;
+use crate::tenancy::{Claims, is_shared};
 use crate::unit::{Context, Needed};
 use crate::world::{GatewayName, ServersByGateway, Typed, selects};
 
@@ -217,7 +217,8 @@ pub(crate) fn translate(context: &Context<'_, '_>, reports: &mut Vec<Report>) ->
 
 /// Whether a Gateway is for this proxy.
 pub(crate) fn is_selected(gateway: Typed<'_, Gateway>, proxy: &ProxyScope, mesh: &Mesh) -> bool {
-    let in_scope = !mesh.config.scope_gateway_to_namespace || gateway.meta.namespace == proxy.namespace;
+    let own = gateway.meta.namespace == proxy.namespace;
+    let in_scope = own || (!mesh.config.scope_gateway_to_namespace && is_shared(&mesh.config, proxy));
     in_scope && gateway.spec.selector.as_ref().is_none_or(|selector| selects(selector, &proxy.labels))
 }
 

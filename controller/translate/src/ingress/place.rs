@@ -12,6 +12,7 @@ use crate::gateway::BoundServer;
 use crate::hosts;
 use crate::report::Report;
 use crate::steps;
+use crate::tenancy::is_shared;
 use crate::unit::Context;
 use crate::world::{GatewayName, Typed};
 
@@ -45,7 +46,7 @@ pub(super) fn selector(mesh: &MeshConfig) -> (&'static str, &str) {
 /// Whether a proxy serves Ingresses.
 pub(super) fn is_selected(mesh: &MeshConfig, proxy: &ProxyScope) -> bool {
     let (label, value) = selector(mesh);
-    proxy.labels.get(label).is_some_and(|found| found == value)
+    is_shared(mesh, proxy) && proxy.labels.get(label).is_some_and(|found| found == value)
 }
 
 /// The Gateway that Istio makes of an Ingress.
