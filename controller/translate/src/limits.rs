@@ -16,13 +16,13 @@ limits::limits! {
         /// Endpoints of all clusters of a service together: those of its ports and subsets.
         endpoints_per_service: usize [Count, 64 ..= 10_000_000] = 500_000 => "each cluster gets its share, and it is reported",
         /// Ports that one proxy listens on.
-        listeners_per_proxy: usize [Count, 1 ..= 65_536] = 256 => "the ports of the youngest Gateways are not opened, and reported",
+        listeners_per_proxy: usize [Count, 1 ..= 65_536] = 64 => "the ports of the youngest Gateways are not opened, and reported",
         /// Ports that the Gateways of one namespace open on a proxy.
-        listeners_per_namespace: usize [Count, 1 ..= 65_536] = 64 => "the ports of its youngest Gateways are not opened, and reported",
+        listeners_per_namespace: usize [Count, 1 ..= 65_536] = 32 => "the ports of its youngest Gateways are not opened, and reported",
         /// Names to resolve that all services of one proxy have together.
-        dns_names_per_proxy: usize [Count, 1 ..= 1_000_000] = 4_096 => "those of the youngest objects are not resolved, and reported",
+        dns_names_per_proxy: usize [Count, 1 ..= 1_000_000] = 1_000 => "those of the youngest objects are not resolved, and reported",
         /// Names to resolve that the services of one namespace have.
-        dns_names_per_namespace: usize [Count, 1 ..= 1_000_000] = 512 => "those of its youngest objects are not resolved, and reported",
+        dns_names_per_namespace: usize [Count, 1 ..= 1_000_000] = 256 => "those of its youngest objects are not resolved, and reported",
         /// Reports about one object.
         reports_per_object: usize [Count, 2 ..= 100_000] = 100 => "the rest is counted in one more",
     }
