@@ -76,6 +76,7 @@ fn quoted(problem: &mut Problem) {
         | Problem::OutOfRange { .. }
         | Problem::Conflict { .. }
         | Problem::RegexTooLong { .. }
+        | Problem::TextTooLong { .. }
         | Problem::AuthorityTwice { .. }
         | Problem::NoWeight
         | Problem::BodyTooLarge { .. }
@@ -89,6 +90,8 @@ fn quoted(problem: &mut Problem) {
         | Problem::MoreProblems { .. } => Vec::new(),
         Problem::Invalid { value: text, .. }
         | Problem::Duplicate { value: text }
+        | Problem::SlashAdded { path: text }
+        | Problem::EnvironmentHidden { name: text }
         | Problem::BadDuration { text, .. }
         | Problem::DurationTooShort { text, .. }
         | Problem::HeaderNotEditable { name: text }
