@@ -327,7 +327,7 @@ fn delegates_stop_at_the_bound() {
         assert!(routes.len() <= 16_384 + 1, "{}", routes.len());
         // What is missing is not answered by the laxer rule behind it.
         assert!(
-            matches!(&routes.last().unwrap().action, ir::RouteAction::DirectResponse(answer) if answer.status == 503)
+            matches!(&routes.last().unwrap().action, ir::RouteAction::DirectResponse(answer) if answer.status.get() == 503)
         );
         let texts: Vec<String> = translator.reports().map(|report| report.to_string()).collect();
         assert!(texts.iter().any(|text| text.contains("matches-per-virtual-service")), "{texts:?}");

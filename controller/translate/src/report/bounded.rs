@@ -85,7 +85,6 @@ fn quoted(problem: &mut Problem) {
         | Problem::UnreachableRule { .. }
         | Problem::LargeBody { .. }
         | Problem::NoTcpRoute
-        | Problem::TextTooLong { .. }
         | Problem::BeyondLimit { .. }
         | Problem::MoreProblems { .. } => Vec::new(),
         Problem::Invalid { value: text, .. }
@@ -111,8 +110,6 @@ fn quoted(problem: &mut Problem) {
         | Problem::UnusableSecret { why: text }
         | Problem::ServerLeftOut { other: text, .. }
         | Problem::PolicyTaken { older: text }
-        | Problem::SlashAdded { path: text }
-        | Problem::EnvironmentHidden { name: text }
         | Problem::BadMeshConfig { error: text } => vec![text],
         Problem::OverlappingHosts { first: a, second: b }
         | Problem::BadRegex { pattern: a, error: b }
