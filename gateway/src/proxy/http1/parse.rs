@@ -653,7 +653,11 @@ mod properties {
         fn what_is_written_reads_as_what_was_read(bytes in head(REQUESTS)) {
             let Ok(Parsed::Head(first, _)) = request_of(&bytes) else { return Ok(()) };
             let mut written = Vec::new();
-            write::request(&mut written, &first.head, first.framing, false);
+            // What the filters refuse, such as a Host that is none, is not written at all.
+            if write::request(&mut written, &first.head, first.framing, false).is_err() {
+                prop_assert!(written.is_empty());
+                return Ok(());
+            }
             let limits = HeadLimits { bytes: 1024, fields: 20 };
             let Ok(Parsed::Head(second, length)) = request(&written, limits, b"http") else {
                 return Err(TestCaseError::fail(format!("{:?} is no request", String::from_utf8_lossy(&written))));
