@@ -118,6 +118,14 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "PORT", default_value_t = 15000, env = "SLUICE_ADMIN_PORT")]
     pub(crate) admin_port: u16,
 
+    /// Unix socket of the admin interface, mode 0600, by which it changes something
+    #[arg(long, value_name = "PATH", env = "SLUICE_ADMIN_SOCKET")]
+    pub(crate) admin_socket: Option<PathBuf>,
+
+    /// Holds a token by which the admin port changes something
+    #[arg(long, value_name = "FILE", env = "SLUICE_ADMIN_TOKEN_FILE")]
+    pub(crate) admin_token_file: Option<PathBuf>,
+
     /// Port of /stats/prometheus; 0 = any free port
     #[arg(long, value_name = "PORT", default_value_t = 15020, env = "SLUICE_METRICS_PORT")]
     pub(crate) metrics_port: u16,

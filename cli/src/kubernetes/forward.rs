@@ -1,13 +1,16 @@
 //! A connection to a port of a pod, whatever it listens on there: loopback is enough.
 
 use std::fmt;
+use std::io;
 use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use anyhow::Context as _;
 use futures::future::BoxFuture;
 use k8s_openapi::api::core::v1::Pod as PodObject;
+use kube::api::{AttachParams, AttachedProcess};
 use kube::{Api, Client};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::connect::plain;
 
@@ -73,6 +76,64 @@ impl Transport for Forward {
             let stream = forwarder.take_stream(port).context("the API server forwards no such port")?;
             Ok(Box::pin(stream) as Connection)
         })
+    }
+}
+
+/// The admin socket of a gateway, through the API server and a process beside the gateway: what changes something is asked
+/// for there.
+pub(crate) struct AdminSocket {
+    client: Client,
+}
+
+impl AdminSocket {
+    pub(crate) fn new(client: Client) -> Self {
+        Self { client }
+    }
+}
+
+impl Transport for AdminSocket {
+    fn connect<'a>(&'a self, pod: &'a Pod, _: u16) -> BoxFuture<'a, anyhow::Result<Connection>> {
+        Box::pin(async move {
+            let pods: Api<PodObject> = Api::namespaced(self.client.clone(), &pod.namespace);
+            let command = ["sluice-gateway", "admin", "--pipe"];
+            let how = AttachParams::default().container("istio-proxy").stdin(true).stdout(true).stderr(false);
+            let mut process = pods.exec(&pod.name, command, &how).await.map_err(plain).with_context(|| {
+                format!(
+                    "nothing can be run in pod {pod} through the API server; does the pod run, and may you `create` \
+                     `pods/exec` in namespace {}?",
+                    pod.namespace
+                )
+            })?;
+            let (out, into) = (process.stdout(), process.stdin());
+            let (Some(out), Some(into)) = (out, into) else { anyhow::bail!("the API server attaches no streams") };
+            Ok(Box::pin(Attached { io: tokio::io::join(out, into), _process: process }) as Connection)
+        })
+    }
+}
+
+/// A process's streams, with what carries them.
+struct Attached<IO> {
+    io: IO,
+    _process: AttachedProcess,
+}
+
+impl<IO: AsyncRead + Unpin> AsyncRead for Attached<IO> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_read(cx, buf)
+    }
+}
+
+impl<IO: AsyncWrite + Unpin> AsyncWrite for Attached<IO> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
     }
 }
 

@@ -10,7 +10,7 @@ mod target;
 pub(crate) use connect::{Cluster, plain, status_of};
 #[cfg(test)]
 pub(crate) use forward::Connection;
-pub(crate) use forward::{Forward, Pod, Transport};
+pub(crate) use forward::{AdminSocket, Forward, Pod, Transport};
 pub(crate) use http::{get, post};
 pub(crate) use objects::{Read, SecretAnswer};
 

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::reach;
 use crate::args::cluster::PodArgs;
-use crate::kubernetes::{self, Forward, Pod, Transport};
+use crate::kubernetes::{self, AdminSocket, Forward, Pod, Transport};
 use crate::output;
 use crate::terminal::{Terminal, printable};
 
@@ -14,7 +14,11 @@ pub(super) fn log(of: &PodArgs, level: Option<&str>, terminal: &Terminal) -> any
     anyhow::ensure!(of.file.is_none(), "a dump has no log level; name a pod");
     let (pod, now) = kubernetes::block_on(async {
         let (cluster, pod) = reach(of).await?;
-        let now = ask(&Forward::new(cluster.client), &pod, of.proxy_admin_port, level).await?;
+        let now = match level {
+            None => ask(&Forward::new(cluster.client), &pod, of.proxy_admin_port, level).await?,
+            // A connection to the port may read, but not change.
+            Some(_) => ask(&AdminSocket::new(cluster.client), &pod, of.proxy_admin_port, level).await?,
+        };
         Ok((pod, now))
     })?;
     if !output::print(&json!({ "pod": pod.name, "namespace": pod.namespace, "level": now }), of.output, terminal)? {

@@ -56,7 +56,40 @@ spec:
     - redirect: {uri: /}
 ";
 
-async fn gateway() -> (gateway::Gateway, SocketAddr) {
+/// As by `sluice-gateway admin --pipe` in the pod.
+struct Socket(std::path::PathBuf);
+
+impl Transport for Socket {
+    fn connect<'a>(&'a self, _: &'a Pod, _: u16) -> BoxFuture<'a, anyhow::Result<Connection>> {
+        Box::pin(async move {
+            // From another process, as it is there: the gateway's own may not.
+            let mut child = tokio::process::Command::new("python3")
+                .args(["-c", PIPE])
+                .arg(&self.0)
+                .stdin(std::process::Stdio::piped())
+                .stdout(std::process::Stdio::piped())
+                .spawn()?;
+            let (out, into) = (child.stdout.take().unwrap(), child.stdin.take().unwrap());
+            Ok(Box::pin(tokio::io::join(out, into)) as Connection)
+        })
+    }
+}
+
+const PIPE: &str = "\
+import socket, sys, threading
+s = socket.socket(socket.AF_UNIX)
+s.connect(sys.argv[1])
+def out():
+    while data := s.recv(4096):
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+threading.Thread(target=out, daemon=True).start()
+while data := sys.stdin.buffer.read1(4096):
+    s.sendall(data)
+";
+
+async fn gateway() -> ((gateway::Gateway, tempfile::TempDir), SocketAddr) {
+    let directory = tempfile::tempdir().unwrap();
     let _ = rustls::crypto::ring::default_provider().install_default();
     let free = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
     let config = gateway::Config {
@@ -66,6 +99,7 @@ async fn gateway() -> (gateway::Gateway, SocketAddr) {
         metrics: free,
         ready: free,
         port_map: [(18080, 0), (18443, 0)].into(),
+        admin_socket: Some(directory.path().join("admin.sock")),
         allow_endpoints: vec!["loopback".parse().unwrap()],
         ..gateway::Config::default()
     };
@@ -77,7 +111,7 @@ async fn gateway() -> (gateway::Gateway, SocketAddr) {
     let applied = gateway.apply(step.delta).await;
     assert!(applied.rejected.is_empty(), "{:?}", applied.rejected);
     let admin = gateway.addresses().admin.unwrap();
-    (gateway, admin)
+    ((gateway, directory), admin)
 }
 
 fn shown(shown: &Shown) -> String {
@@ -134,8 +168,11 @@ async fn a_gateway_says_what_it_has_in_force() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_whose_log_is_not_the_gateways_says_so() {
-    let (_gateway, admin) = gateway().await;
+    let (gateway, admin) = gateway().await;
     let error = log::ask(&Direct(admin), &pod(), 15000, Some("debug")).await.unwrap_err();
+    assert!(error.to_string().contains("403 Forbidden: what changes something needs the admin socket"), "{error}");
+    let socket = Socket(gateway.1.path().join("admin.sock"));
+    let error = log::ask(&socket, &pod(), 15000, Some("debug")).await.unwrap_err();
     assert!(error.to_string().contains("404"), "{error}");
     let error = log::ask(&Direct(admin), &pod(), 15000, Some("debug&x")).await.unwrap_err();
     assert!(error.to_string().contains("no log filter"), "{error}");

@@ -91,6 +91,8 @@ fn gateway_config(args: &RunArgs, own: &OwnPorts) -> anyhow::Result<gateway::Con
         threads: args.threads.map_or(0, usize::from),
         bind: args.bind,
         admin: own.admin,
+        admin_socket: args.admin_socket.clone(),
+        admin_token: args.admin_token_file.clone(),
         metrics: own.metrics,
         ready: own.ready,
         allow_endpoints: args.allow_endpoints.clone(),

@@ -195,3 +195,22 @@ async fn a_refused_connection_is_named() {
     assert_eq!((&*got[2], &*got[3]), ("503", "URX,UF"), "{line}");
     assert_eq!(got[6], "delayed_connect_error:_Connection_refused", "{line}");
 }
+
+#[tokio::test]
+async fn long_paths_and_fields_are_cut_in_every_form() {
+    for encoding in ["", "accessLogEncoding: JSON"] {
+        let log = AccessLog::new();
+        let alpha = Backend::start("alpha").await;
+        let edge = Edge::start(&[GATEWAY.to_owned(), rules(), alpha.service_entry(), log.mesh_config(encoding)]).await;
+        let mut client = H1::connect(edge.port(8080).await).await.unwrap();
+        let (path, agent) = (format!("/{}", "p".repeat(40_000)), "u".repeat(10_000));
+        let reply = client.request("GET", "direct.test", &path, &[("User-Agent", &agent)], None).await.unwrap();
+        assert_eq!(reply.status, 200);
+        let line = log.lines(1).await.remove(0);
+        let run = |letter: char| {
+            let runs = line.split(|other| other != letter);
+            runs.map(str::len).max().unwrap_or(0)
+        };
+        assert_eq!((run('p'), run('u')), (1023, 256), "{encoding}");
+    }
+}

@@ -17,7 +17,8 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 fn config(change: impl FnOnce(&mut GatewayLimits)) -> Config {
     let mut limits = GatewayLimits::default();
     change(&mut limits);
-    Config { limits, ..Config::default() }
+    // One thread, so that connections are accepted in the order in which they came.
+    Config { threads: 1, limits, ..Config::default() }
 }
 
 async fn start(config: Config, limits: ir::Limits) -> Edge {
@@ -35,7 +36,7 @@ async fn rest(stream: &mut TcpStream) -> usize {
 
 #[tokio::test]
 async fn silent_connections_make_room_for_visitors_oldest_first() {
-    let edge = start(Config::default(), ir::Limits { max_connections: 8, ..ir::Limits::default() }).await;
+    let edge = start(config(|_| {}), ir::Limits { max_connections: 8, ..ir::Limits::default() }).await;
     let address = edge.port(8080).await;
     let mut first = H1::connect(address).await.unwrap();
     assert_eq!(first.get("a.test", "/").await.unwrap().status, 299);

@@ -116,3 +116,31 @@ async fn a_port_that_comes_back_at_once_is_bound_at_once() {
         edge.gateway.apply(removed).await;
     }
 }
+
+#[tokio::test]
+async fn listeners_beyond_the_limit_are_told_and_the_oldest_gateways_come_first() {
+    let gateway = |name: &str, year: u32, ports: &[u16]| {
+        let mut text = format!(
+            "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {{name: {name}, namespace: edge, \
+             creationTimestamp: '{year}-01-01T00:00:00Z'}}\nspec:\n  selector: {{istio: ingressgateway}}\n  servers:\n"
+        );
+        for port in ports {
+            text.push_str(&format!("  - {{port: {{number: {port}, name: p{port}, protocol: HTTP}}, hosts: ['*']}}\n"));
+        }
+        text
+    };
+    let limits = gateway::limits::GatewayLimits { listeners: 3, ..Default::default() };
+    let config = gateway::Config { limits, ..Default::default() };
+    let young: Vec<u16> = vec![8080, 8081, 443];
+    let documents = [gateway("young", 2026, &young), gateway("old", 2020, &[8443, 80])];
+    let mut edge = Edge::start_with(&documents, config).await;
+    assert!(edge.has_port(8443).await && edge.has_port(80).await);
+    assert_eq!(edge.gateway.listeners().await.len(), 3);
+    assert_eq!(edge.readiness().await, 200);
+    // A place that becomes free is taken.
+    edge.save("01.yaml", &gateway("old", 2020, &[8443])).await;
+    sluice_tests::until("the place to be taken", async || {
+        (edge.gateway.listeners().await.len() == 3 && !edge.has_port(80).await).then_some(())
+    })
+    .await;
+}

@@ -64,3 +64,37 @@ async fn admin_shows_the_configuration_without_keys() {
     assert_eq!(client.get("localhost", "/nothing").await.unwrap().status, 404);
     assert_eq!(client.get("localhost", "/drain_listeners").await.unwrap().status, 404);
 }
+
+#[tokio::test]
+async fn the_admin_port_changes_nothing_and_answers_no_foreign_page() {
+    let edge = Edge::start(&[GATEWAY.to_owned(), host_rule("a", "{directResponse: {status: 299}}")]).await;
+    let admin = edge.gateway.addresses().admin.unwrap();
+    let ask = async |method: &str, host: &str, path: &str, fields: &[(&str, &str)]| {
+        let mut client = H1::connect(admin).await.unwrap();
+        client.request(method, host, path, fields, None).await.unwrap().status
+    };
+    assert_eq!(ask("GET", "localhost", "/config_dump", &[]).await, 200);
+    assert_eq!(ask("GET", &admin.to_string(), "/config_dump", &[]).await, 200);
+    assert_eq!(ask("GET", "evil.test", "/config_dump", &[]).await, 403);
+    assert_eq!(ask("GET", "localhost", "/config_dump", &[("Origin", "http://evil.test")]).await, 403);
+    for path in ["/drain_listeners", "/logging?level=trace", "/quitquitquit", "/config_dump"] {
+        assert_eq!(ask("POST", "localhost", path, &[]).await, 403, "{path}");
+    }
+    let mut client = H1::connect(edge.port(8080).await).await.unwrap();
+    assert_eq!(client.get("a.test", "/").await.unwrap().status, 299);
+}
+
+#[tokio::test]
+async fn probes_are_answered_however_many_connections_stand_open() {
+    let limits = gateway::limits::GatewayLimits { admin_connections: 4, ..Default::default() };
+    let edge = Edge::start_with(&[GATEWAY.to_owned()], gateway::Config { limits, ..Default::default() }).await;
+    let ready = edge.gateway.addresses().ready.unwrap();
+    let mut silent = Vec::new();
+    for _ in 0..20 {
+        silent.push(H1::connect(ready).await.unwrap());
+    }
+    assert_eq!(edge.readiness().await, 200);
+    for client in &mut silent[..16] {
+        assert!(client.is_closed().await.unwrap());
+    }
+}
