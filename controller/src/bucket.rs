@@ -9,6 +9,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug)]
 pub(crate) struct Bucket {
     per_minute: u32,
+    burst: u32,
     /// When the bucket was, or will be, full again; `None` = it is full.
     full_at: Option<Instant>,
 }
@@ -16,14 +17,19 @@ pub(crate) struct Bucket {
 impl Bucket {
     /// A full bucket; none at all if the number is 0.
     pub(crate) fn per_minute(per_minute: u32) -> Self {
-        Self { per_minute, full_at: None }
+        Self::with_burst(per_minute, per_minute)
+    }
+
+    /// A full bucket that holds more, or fewer, turns than come in a minute.
+    pub(crate) fn with_burst(per_minute: u32, burst: u32) -> Self {
+        Self { per_minute, burst, full_at: None }
     }
 
     /// Takes a turn; false if there have been too many.
     pub(crate) fn take(&mut self, now: Instant) -> bool {
         let Some(each) = MINUTE.checked_div(self.per_minute) else { return false };
         let full_at = self.full_at.map_or(now, |at| at.max(now)) + each;
-        if full_at > now + MINUTE {
+        if full_at > now + each * self.burst {
             return false;
         }
         self.full_at = Some(full_at);
@@ -71,5 +77,8 @@ mod tests {
         assert!(bucket.has_turn(start + Duration::from_secs(12)) && bucket.take(start + Duration::from_secs(12)));
         assert_eq!((0..10).filter(|_| bucket.take(start + Duration::from_secs(600))).count(), 5);
         assert!(!Bucket::per_minute(0).take(start));
+        let mut large = Bucket::with_burst(6, 100);
+        assert_eq!((0..200).filter(|_| large.take(start)).count(), 100);
+        assert_eq!((0..200).filter(|_| large.take(start + MINUTE)).count(), 6);
     }
 }

@@ -28,13 +28,15 @@ limits::limits! {
         /// Resources of one push that a proxy may refuse by name.
         refused_per_push: usize [Count, 1 ..= 100_000] = 1_000 => "further ones are not remembered",
         /// Distinct workloads, by name and labels of their pods, that are translated for.
-        scopes: usize [Count, 1 ..= 100_000] = 500 => "a proxy of a further workload is refused with RESOURCE_EXHAUSTED; those that are served stay so",
+        scopes: usize [Count, 1 ..= 100_000] = 1_000 => "a proxy of a further workload is refused with RESOURCE_EXHAUSTED; those that are served stay so",
         /// The same of one namespace.
-        scopes_per_namespace: usize [Count, 1 ..= 100_000] = 64 => "a proxy of a further workload is refused with RESOURCE_EXHAUSTED",
+        scopes_per_namespace: usize [Count, 1 ..= 100_000] = 256 => "a proxy of a further workload is refused with RESOURCE_EXHAUSTED",
         /// The same of one service account.
-        scopes_per_account: usize [Count, 1 ..= 100_000] = 32 => "a proxy of a further workload is refused with RESOURCE_EXHAUSTED",
-        /// Workloads of one service account that are translated for anew in a minute.
-        new_scopes_per_minute: u32 [Count, 1 ..= 100_000] = 60 => "a proxy of a further workload is refused with RESOURCE_EXHAUSTED",
+        scopes_per_account: usize [Count, 1 ..= 100_000] = 256 => "a proxy of a further workload is refused with RESOURCE_EXHAUSTED",
+        /// Of those of one service account, the ones that stay translated although no proxy is connected.
+        idle_scopes_per_account: usize [Count, 0 ..= 100_000] = 8 => "the one that was used longest ago is forgotten",
+        /// Workloads of one service account that are translated for anew in a minute, after as many at once as it may have.
+        new_scopes_per_minute: u32 [Count, 1 ..= 100_000] = 30 => "a proxy of a further workload is refused with RESOURCE_EXHAUSTED",
         /// Open connections of one address (of one /64 of IPv6) to a port.
         connections_per_address: usize [Count, 1 ..= 100_000] = 512 => "its oldest connection that has proven nothing is closed, else the new one",
         /// Open connections on which no call has been authenticated yet.

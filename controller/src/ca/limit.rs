@@ -13,7 +13,7 @@ const CAPACITY: usize = 100_000;
 /// So many requests in a minute.
 #[derive(Debug)]
 pub struct RateLimit<K> {
-    per_minute: u32,
+    full: Bucket,
     buckets: HashMap<K, Bucket>,
 }
 
@@ -21,7 +21,13 @@ impl<K: Eq + Hash> RateLimit<K> {
     /// None at all if the number is 0.
     #[must_use]
     pub fn new(per_minute: u32) -> Self {
-        Self { per_minute, buckets: HashMap::new() }
+        Self::with_burst(per_minute, per_minute)
+    }
+
+    /// So many at once, however many come in a minute.
+    #[must_use]
+    pub(crate) fn with_burst(per_minute: u32, burst: u32) -> Self {
+        Self { full: Bucket::with_burst(per_minute, burst), buckets: HashMap::new() }
     }
 
     /// Takes one request; false if there have been too many.
@@ -33,7 +39,7 @@ impl<K: Eq + Hash> RateLimit<K> {
                 return false;
             }
         }
-        self.buckets.entry(key).or_insert_with(|| Bucket::per_minute(self.per_minute)).take(now)
+        self.buckets.entry(key).or_insert_with(|| self.full.clone()).take(now)
     }
 
     /// Whether one more request would be taken.

@@ -88,7 +88,10 @@ pub enum JoinError {
 
 impl State {
     pub(crate) fn new(home: Home) -> Self {
-        let new_scopes = RateLimit::new(home.bounds.new_scopes_per_minute);
+        let new_scopes = {
+            let burst = u32::try_from(home.bounds.scopes_per_account).unwrap_or(u32::MAX);
+            RateLimit::with_burst(home.bounds.new_scopes_per_minute, burst)
+        };
         Self {
             world: World::bounded(home.limits.clone()),
             home,
@@ -312,6 +315,23 @@ impl State {
         let (counted, done) = serving.leave(member.id);
         self.dirty.extend(done);
         self.counts_dirty |= counted;
+        self.forget_idle(&member.info);
+    }
+
+    /// Of the workloads of an account that nothing is connected for, few are kept: a pod can be another one each time it
+    /// comes.
+    fn forget_idle(&mut self, proxy: &ProxyInfo) {
+        let ProxyInfo { namespace, service_account, .. } = proxy;
+        let idle = self.scopes.iter().filter(|(name, serving)| {
+            let of_account = serving.account.as_deref() == Some(service_account);
+            name.namespace == *namespace && of_account && !serving.concerns_anybody()
+        });
+        let mut idle: Vec<_> = idle.map(|(name, serving)| (serving.alone_since(), name.clone())).collect();
+        let surplus = idle.len().saturating_sub(self.home.bounds.idle_scopes_per_account);
+        idle.sort();
+        for (_, name) in idle.into_iter().take(surplus) {
+            self.scopes.remove(&name);
+        }
     }
 
     /// Takes a proxy's answer. Tells how long each step took that it has now.
