@@ -425,7 +425,7 @@ fn new_workloads_of_an_account_have_a_pace() {
         scopes_per_account: 5,
         ..ControllerLimits::default()
     });
-    let mut come_and_go = |bench: &mut Bench, round: usize| {
+    let come_and_go = |bench: &mut Bench, round: usize| {
         let joined = bench.try_join("evil", &format!("w{round}"), "w");
         joined.map(|member| bench.state.leave(&member)).is_ok()
     };
