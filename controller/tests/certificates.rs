@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use controller::ca::{Authority, CertificateService, KeyCertBundle, Metrics, SigningPolicy};
 use controller::identity::{
     Authenticator, CertificateVerifier, Options, PodRef, Review, ReviewError, TokenReviewer, TokenUser, TrustDomains,
@@ -26,12 +28,24 @@ use tonic::{Code, Request, Status};
 use wire::ca::IstioCertificateRequest;
 use wire::ca::istio_certificate_service_client::IstioCertificateServiceClient;
 
-/// Tokens are `<service account>.<pod>` in namespace `shop`.
+/// Tokens say `<service account>.<pod>` in namespace `shop`.
 struct Reviewer;
+
+/// A token as service accounts have it, as far as a look at it tells.
+fn jwt(subject: &str) -> String {
+    let claims = serde_json::json!({"aud": ["istio-ca"], "sub": subject});
+    format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims.to_string()))
+}
+
+fn subject(token: &str) -> Option<String> {
+    let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
+    Some(serde_json::from_slice::<serde_json::Value>(&claims).ok()?["sub"].as_str()?.to_owned())
+}
 
 impl TokenReviewer for Reviewer {
     fn review<'a>(&'a self, token: &'a str, audiences: &'a [String]) -> BoxFuture<'a, Result<Review, ReviewError>> {
-        let answer = match token.split_once('.') {
+        let subject = subject(token).unwrap_or_default();
+        let answer = match subject.split_once('.') {
             Some((account, pod)) => Review::Authenticated(TokenUser {
                 username: format!("system:serviceaccount:shop:{account}"),
                 groups: vec!["system:serviceaccounts".into()],
@@ -106,6 +120,20 @@ impl Controller {
         Ok(Client(IstioCertificateServiceClient::new(channel)))
     }
 
+    /// The first message of a handshake.
+    fn client_hello(&self) -> Vec<u8> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(self.roots())
+            .with_no_client_auth();
+        let name = ServerName::try_from("istiod.test").unwrap();
+        let mut hello = Vec::new();
+        rustls::ClientConnection::new(Arc::new(config), name).unwrap().write_tls(&mut hello).unwrap();
+        hello
+    }
+
     fn count(&self, name: &str) -> f64 {
         let families = self.registry.gather();
         let family = families.iter().find(|family| family.name() == name).unwrap_or_else(|| panic!("no metric {name}"));
@@ -124,7 +152,7 @@ impl Client {
     async fn send(&mut self, message: IstioCertificateRequest, token: Option<&str>) -> Result<Vec<String>, Status> {
         let mut request = Request::new(message);
         if let Some(token) = token {
-            request.metadata_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
+            request.metadata_mut().insert("authorization", format!("Bearer {}", jwt(token)).parse().unwrap());
         }
         self.0.create_certificate(request).await.map(|answer| answer.into_inner().cert_chain)
     }
@@ -276,10 +304,16 @@ async fn handshakes_beyond_the_limit_wait_for_their_turn() {
         Limits { unfinished_handshakes: 1, handshake_timeout: Duration::from_millis(300), ..Limits::default() };
     let controller = Controller::start(limits);
     let started = Instant::now();
+    // A silent connection takes no turn; one that has said its first message does.
     let _silent = TcpStream::connect(controller.address).await.unwrap();
+    controller.client(None).await.unwrap();
+    assert!(started.elapsed() < Duration::from_millis(250), "{:?}", started.elapsed());
+    let mut begun = TcpStream::connect(controller.address).await.unwrap();
+    tokio::io::AsyncWriteExt::write_all(&mut begun, &controller.client_hello()).await.unwrap();
+    let started = Instant::now();
     tokio::time::sleep(Duration::from_millis(50)).await;
     controller.client(None).await.unwrap();
-    assert!(started.elapsed() >= Duration::from_millis(250), "{:?}", started.elapsed());
+    assert!(started.elapsed() >= Duration::from_millis(200), "{:?}", started.elapsed());
 }
 
 #[tokio::test]
@@ -288,9 +322,15 @@ async fn open_connections_are_bounded() {
     let mut first = controller.client(None).await.unwrap();
     first.ask(&forged(&KeyPair::generate().unwrap()), Some("web.web-1")).await.unwrap();
     let second = tokio::time::timeout(Duration::from_millis(300), controller.client(None));
-    assert!(second.await.is_err(), "there is no place for a second one");
+    assert!(!matches!(second.await, Ok(Ok(_))), "there is no place for a second one");
+    first.ask(&forged(&KeyPair::generate().unwrap()), Some("web.web-1")).await.unwrap();
     drop(first);
-    tokio::time::timeout(Duration::from_secs(10), controller.client(None)).await.unwrap().unwrap();
+    let mut tries = 0;
+    while controller.client(None).await.is_err() {
+        tries += 1;
+        assert!(tries < 100, "the place is free again");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 #[tokio::test]
