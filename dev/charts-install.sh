@@ -112,7 +112,7 @@ with() {
             --patch '[{"op": "add", "path": "/webhooks/'$index'/clientConfig/caBundle", "value": "'$bundle'"}]' >/dev/null
     done
     good "upgrade the controller" "$helm" upgrade sluice-controller charts/controller --namespace $control --set meshConfig.accessLogFile=/dev/stdout
-    same "meshConfig of the values" "$(mesh)" "$(printf 'accessLogFile: /dev/stdout\nrootNamespace: %s\ntrustDomain: cluster.local' $control)"
+    same "meshConfig of the values" "$(mesh)" "$(printf 'accessLogFile: /dev/stdout\ngatewayNamespaces:\n- istio-ingress\nrootNamespace: %s\ntenancy: strict\ntrustDomain: cluster.local' $control)"
     in_control patch configmap istio --type merge --patch '{"data": {"mesh": "# by hand\naccessLogFile: /dev/stdout\ntrustDomain: by.hand"}}' >/dev/null
     good "upgrade with the same values" "$helm" upgrade sluice-controller charts/controller --namespace $control --set meshConfig.accessLogFile=/dev/stdout
     same "MeshConfig by hand" "$(mesh)" "$(printf '# by hand\naccessLogFile: /dev/stdout\ntrustDomain: by.hand')"

@@ -276,6 +276,10 @@ impl State {
                 error!(workload, "translating for the proxy failed, which is a bug in Sluice");
             }
         }
+        if !serving.translator.serves_other_namespaces() {
+            let (namespace, workload) = (&name.namespace, &serving.scope.proxy().name);
+            info!(%namespace, workload, "MeshConfig's gatewayNamespaces does not list the namespace of this proxy: it is told the Gateways of its own namespace only");
+        }
         serving.follow_secrets(&self.known_secrets, now + SECRET_WAIT);
         serving.publish(now);
         self.scopes.insert(name, serving);

@@ -17,6 +17,7 @@ use crate::mesh::{self, Mesh};
 use crate::names::Names;
 use crate::report::{Problem, Report, bound};
 use crate::step::Step;
+use crate::tenancy;
 use crate::unit::{Context, Needed, Unit, UnitId};
 use crate::world::{Changes, Edge, Lookup, Mark, Typed, View, World, lookups};
 use crate::{cluster, endpoints, ingress, secret, service, settings, virtual_service};
@@ -140,6 +141,12 @@ impl Translator {
     /// Everything the proxy is told now, read back from how it is told.
     pub fn resources(&self) -> impl Iterator<Item = Resource> {
         self.units.values().flat_map(|unit| unit.resources.values())
+    }
+
+    /// Whether the proxy serves Gateways and Ingresses of namespaces other than its own (docs/semantics.md §1.9).
+    #[must_use]
+    pub fn serves_other_namespaces(&self) -> bool {
+        tenancy::is_shared(&self.mesh.config, &self.proxy)
     }
 
     /// Where the proxy listens for connections to a port as Gateways, and clients of a Service in front of the proxy,
