@@ -49,6 +49,9 @@ impl Recipe {
             .args(["--discovery-listen", &discovery.to_string(), "--webhook-listen", &webhook.to_string()])
             .args(["--metrics-listen", &metrics.to_string(), "--health-listen", &health.to_string()])
             .args(["--debug-listen", &debug.to_string()])
+            // All proxies come from one address here, and as one account.
+            .args(["--limit", "connections-per-address=20000,unauthenticated-connections=20000"])
+            .args(["--limit", "handshakes-per-address=0,scopes-per-account=20000,scopes-per-namespace=20000,scopes=20000"])
             .stdin(Stdio::null())
             .spawn()
             .with_context(|| format!("cannot start {}", self.program.display()))?;
