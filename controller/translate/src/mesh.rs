@@ -12,6 +12,8 @@ use crate::scope::Scope;
 /// Name of the ConfigMap, and the key in it.
 const CONFIG_MAP: &str = "istio";
 const KEY: &str = "mesh";
+/// The settings as a field of that object.
+pub(crate) const FIELD: &str = "data.mesh";
 
 /// MeshConfig with its defaults filled in.
 #[derive(Clone, Debug, PartialEq)]

@@ -152,6 +152,10 @@ pub enum Problem {
     MoreProblems { count: usize },
     #[error("host {host:?} belongs to namespace {owner:?}, for which {by} names it; it is not served for this object")]
     HostOfOthers { host: String, owner: String, by: String },
+    #[error(
+        "gatewayNamespaces does not list {namespace:?}: with strict tenancy its gateway {workload} serves Gateways of that namespace only, and no Ingresses"
+    )]
+    NamespaceNotListed { namespace: String, workload: String },
     #[error("{winner}, which is {how}, comes before this object for host {host:?}")]
     TakenOver { host: String, winner: String, how: &'static str },
     #[error("host {host:?}: there is {winner}, too, {how}; requests go to the older one")]
@@ -221,6 +225,7 @@ impl Problem {
             Self::BeyondLimit { .. } => "BeyondLimit",
             Self::MoreProblems { .. } => "MoreProblems",
             Self::HostOfOthers { .. } => "HostOfOthers",
+            Self::NamespaceNotListed { .. } => "NamespaceNotListed",
             Self::TakenOver { .. } => "TakenOver",
             Self::ServiceTaken { .. } => "ServiceTaken",
             Self::ForeignService { .. } => "ForeignService",
@@ -278,6 +283,7 @@ impl Problem {
             | Self::BeyondLimit { .. }
             | Self::MoreProblems { .. }
             | Self::HostOfOthers { .. }
+            | Self::NamespaceNotListed { .. }
             | Self::TakenOver { .. }
             | Self::ServiceTaken { .. }
             | Self::ForeignService { .. } => Severity::Warning,

@@ -10,7 +10,7 @@ use crate::ProxyScope;
 use crate::gateway::ServerHost;
 use crate::host_index::HostIndex;
 use crate::hosts;
-use crate::mesh::Mesh;
+use crate::mesh::{self, Mesh};
 use crate::report::{Problem, Report};
 use crate::world::Typed;
 
@@ -22,6 +22,15 @@ pub(crate) fn is_shared(config: &MeshConfig, proxy: &ProxyScope) -> bool {
         || namespace == proxy.control_namespace
         || config.root_namespace.as_deref() == Some(namespace)
         || config.gateway_namespaces.iter().any(|listed| listed == namespace)
+}
+
+/// Tells the administrator of the mesh about a proxy that has none but its own namespace's Gateways. The report stands at
+/// the settings: owners of other namespaces' Gateways can do nothing about it, nor about pods of strangers.
+pub(crate) fn report_unlisted(mesh: &Mesh, proxy: &ProxyScope, reports: &mut Vec<Report>) {
+    if !is_shared(&mesh.config, proxy) {
+        let problem = Problem::NamespaceNotListed { namespace: proxy.namespace.clone(), workload: proxy.name.clone() };
+        reports.push(Report { object: mesh::object_key(proxy), field: mesh::FIELD.to_owned(), problem });
+    }
 }
 
 /// All claims of the Gateways of a proxy.

@@ -51,7 +51,10 @@ impl Recipe {
             .args(["--debug-listen", &debug.to_string()])
             // All proxies come from one address here, and as one account.
             .args(["--limit", "connections-per-address=20000,unauthenticated-connections=20000"])
-            .args(["--limit", "handshakes-per-address=0,scopes-per-account=20000,scopes-per-namespace=20000,scopes=20000"])
+            .args([
+                "--limit",
+                "handshakes-per-address=0,scopes-per-account=20000,scopes-per-namespace=20000,scopes=20000",
+            ])
             .stdin(Stdio::null())
             .spawn()
             .with_context(|| format!("cannot start {}", self.program.display()))?;

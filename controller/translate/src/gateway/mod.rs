@@ -23,7 +23,7 @@ use crate::ingress::{self, IngressServers};
 use crate::mesh::Mesh;
 use crate::report::Report;
 use crate::steps;
-use crate::tenancy::{Claims, is_shared};
+use crate::tenancy::{self, Claims, is_shared};
 use crate::unit::{Context, Needed};
 use crate::world::{GatewayName, ServersByGateway, Typed, selects};
 
@@ -175,6 +175,7 @@ impl Candidate<'_> {
 }
 
 pub(crate) fn translate(context: &Context<'_, '_>, reports: &mut Vec<Report>) -> Gateways {
+    tenancy::report_unlisted(context.mesh, context.proxy, reports);
     let of_ingresses = ingress::servers(context, reports);
     let mut gateways: Vec<(Typed<'_, Gateway>, Option<&IngressServers>)> =
         of_ingresses.iter().map(|made| (Typed { meta: &made.meta, spec: &made.gateway }, Some(made))).collect();

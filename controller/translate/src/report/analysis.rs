@@ -73,6 +73,7 @@ impl Problem {
             | Self::BeyondLimit { .. }
             | Self::MoreProblems { .. }
             | Self::ServiceTaken { .. }
+            | Self::NamespaceNotListed { .. }
             | Self::ForeignService { .. }
             // Other controllers may know the class all the same.
             | Self::UnknownIngressClass { .. } => SCHEMA_WARNING,

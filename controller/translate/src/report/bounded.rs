@@ -119,6 +119,7 @@ fn quoted(problem: &mut Problem) {
         | Problem::UnknownSubset { host: a, subset: b }
         | Problem::SubsetTaken { subset: a, older: b }
         | Problem::TakenOver { host: a, winner: b, .. }
+        | Problem::NamespaceNotListed { namespace: a, workload: b }
         | Problem::ServiceTaken { host: a, winner: b, .. }
         | Problem::ForeignService { host: a, owner: b } => vec![a, b],
         Problem::HostOfOthers { host, owner, by } => vec![host, owner, by],
