@@ -141,6 +141,17 @@ impl Clusters {
         })
     }
 
+    /// Why endpoints of a cluster get no requests, if some do not.
+    pub(crate) fn refusal(&self, name: &str) -> Option<String> {
+        let refused = self.built.get(&ir::ClusterName::from(name))?.refused();
+        let (address, reason) = refused.first()?;
+        let more = match refused.len() {
+            1 => String::new(),
+            count => format!(", and {} more", count - 1),
+        };
+        Some(format!("endpoint {address} gets no requests: {reason}{more}"))
+    }
+
     pub(crate) fn slots(&self) -> &[Option<Arc<Cluster>>] {
         &self.slots
     }

@@ -97,7 +97,9 @@ impl Compiler {
         }
         self.rebuild_listeners(&listeners);
         self.regexes.shrink();
-        let flawed = listeners.iter().filter_map(|name| self.listener_flaw(name)).collect();
+        let mut flawed: Vec<Rejected> = listeners.iter().filter_map(|name| self.listener_flaw(name)).collect();
+        let endpoints = delta.changed.iter().filter(|it| it.key.kind == Kind::Endpoints);
+        flawed.extend(endpoints.filter_map(|it| Some((it.key.clone(), self.clusters.refusal(&it.key.name)?))));
         Compiled { table: self.build(), rejected, flawed }
     }
 

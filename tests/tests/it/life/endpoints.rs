@@ -29,6 +29,8 @@ async fn nothing_of_this_machine_is_an_endpoint_unless_it_is_allowed() {
     let documents =
         |resolution, endpoints| [GATEWAY.to_owned(), rule(), entry(resolution, endpoints, alpha.address.port())];
     let mut edge = Edge::start_with(&documents("STATIC", "[{address: 127.0.0.1}]"), guarded()).await;
+    let told = edge.first.rejected.iter().find(|(_, why)| why.contains("gets no requests"));
+    assert!(told.is_some_and(|(_, why)| why.contains("--allow-endpoints")), "{:?}", edge.first.rejected);
     let mut client = H1::connect(edge.port(8080).await).await.unwrap();
     for (resolution, endpoints) in [
         ("STATIC", "[{address: 127.0.0.1}]"),

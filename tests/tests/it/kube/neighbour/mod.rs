@@ -87,11 +87,14 @@ fn memory() -> u64 {
     text.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 4096
 }
 
-/// What the status of an object says against it, if it says something.
+/// What the status of an object says against it, if it says something: of itself, or what a gateway could not use.
 async fn told(plane: &ControlPlane, object: &str) -> Option<String> {
     let text = plane.kubectl(&["get", object, "-n", "evil", "-o", "json"]).await;
     let status = serde_json::from_str::<Value>(&text).ok()?["status"].take();
-    let bad = |condition: &&Value| condition["status"] == "False" && condition["type"] != "Programmed";
+    let bad = |condition: &&Value| {
+        let is_refused = condition["reason"].as_str().is_some_and(|reason| reason.contains("Rejected"));
+        condition["status"] == "False" && (condition["type"] != "Programmed" || is_refused)
+    };
     let conditions = status["conditions"].as_array().into_iter().flatten().filter(bad);
     let messages = status["validationMessages"].as_array().into_iter().flatten();
     let texts: Vec<String> = conditions.chain(messages).map(Value::to_string).collect();

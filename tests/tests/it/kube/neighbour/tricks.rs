@@ -31,6 +31,13 @@ pub(super) fn tricks(gate: &str, admin: u16) -> Vec<Trick> {
         refused: Some(vs),
         request,
     };
+    let every = (0..40).fold(String::new(), |mut text, index| {
+        let _ = writeln!(
+            text,
+            "  - {{match: [{{uri: {{exact: /{index}}}}}], route: [{{destination: {{host: own{index}.evil.test}}}}]}}"
+        );
+        text
+    });
     let plain = |unwanted| Some(("/".to_owned(), unwanted));
     vec![
         own(
@@ -55,7 +62,7 @@ pub(super) fn tricks(gate: &str, admin: u16) -> Vec<Trick> {
                 service_entry("own", "STATIC", &format!("[{{address: 127.0.0.1, ports: {{http: {admin}}}}}]")),
                 rules(gate, "  - route: [{destination: {host: own.evil.test}}]")
             ),
-            refused: None,
+            refused: Some("serviceentry/own"),
             request: Some(("/config_dump".to_owned(), "route_lists")),
         },
         Trick {
@@ -73,7 +80,7 @@ pub(super) fn tricks(gate: &str, admin: u16) -> Vec<Trick> {
             name: "a certificate that is a device",
             objects: gateway(gate, "  - port: {number: 8443, name: https, protocol: HTTPS}\n    hosts: [evil.test]\n    \
                 tls: {mode: SIMPLE, serverCertificate: /dev/zero, privateKey: /dev/zero}\n"),
-            refused: None,
+            refused: Some("gateway/trick"),
             request: None,
         },
         Trick {
@@ -92,7 +99,7 @@ pub(super) fn tricks(gate: &str, admin: u16) -> Vec<Trick> {
                 &format!("  - match: [{{uri: {{regex: '/.*'}}}}]\n    directResponse: {{status: 403}}\n  exportTo: [{gate}]"),
             )
             .replace("hosts: [evil.test]", "hosts: [shop.test]"),
-            refused: None,
+            refused: Some(vs),
             request: None,
         },
         Trick {
@@ -127,10 +134,10 @@ pub(super) fn tricks(gate: &str, admin: u16) -> Vec<Trick> {
             plain("/bin"),
         )
         .quiet(),
-        Trick { name: "subsets", objects: subsets(gate, 5_000), refused: None, request: None },
+        Trick { name: "subsets", objects: subsets(gate, 1_000), refused: None, request: None },
         Trick {
             name: "ports",
-            objects: gateway(gate, &(0..6_000).fold(String::new(), |mut text, index| {
+            objects: gateway(gate, &(0..4_000).fold(String::new(), |mut text, index| {
                 let _ = writeln!(text, "  - {{port: {{number: {}, name: p{index}, protocol: HTTP}}, hosts: [evil.test]}}", 20_000 + index);
                 text
             })),
@@ -143,8 +150,8 @@ pub(super) fn tricks(gate: &str, admin: u16) -> Vec<Trick> {
                 let endpoints: Vec<String> = (0..100).map(|name| format!("{{address: n{name}-{index}.evil.test}}")).collect();
                 let _ = writeln!(text, "{}---", service_entry(&format!("own{index}"), "DNS", &format!("[{}]", endpoints.join(", "))));
                 text
-            }) + &rules(gate, "  - route: [{destination: {host: own0.evil.test}}]"),
-            refused: None,
+            }) + &rules(gate, &every),
+            refused: Some("serviceentry/own39"),
             request: None,
         },
     ]
@@ -189,8 +196,8 @@ fn delegates(gate: &str, count: usize) -> String {
         text
     });
     format!(
-        "{}---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {{name: half, namespace: evil}}\nspec:\n  \
-         http:\n  - match: [{headers}]\n    {ROUTE}\n",
+        "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {{name: half, namespace: evil}}\nspec:\n  \
+         http:\n  - match: [{headers}]\n    {ROUTE}\n---\n{}",
         rules(gate, &format!("  - match: [{}]\n    delegate: {{name: half, namespace: evil}}", matches("a")))
     )
 }
