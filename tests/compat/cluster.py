@@ -109,6 +109,8 @@ class ClusterTarget(target.Target):
         self.process = self.run(
             "sluice-gateway",
             *("run", "--discovery-address", self.discovery, "--drain-delay", "0s", "--threads", "2"),
+            # The recorded origins are on this machine.
+            *("--allow-endpoints", "loopback,unix"),
             *("--root-cert", os.path.join(self.work, "roots"), "--token", os.path.join(self.work, "token")),
             *("--snapshot-dir", "", "--pod-name", POD, "--pod-namespace", NAMESPACE, "--service-account", ACCOUNT),
         )
