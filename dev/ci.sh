@@ -34,7 +34,7 @@ step "cargo-deny" make --no-print-directory deny
 step "charts" make --no-print-directory charts
 step "tests" make --no-print-directory test
 step "e2e" make --no-print-directory e2e
-step "fuzz" make --no-print-directory fuzz
+step "fuzz" dev/fuzz.sh ci
 step "tree as it was" clean_tree
 
 printf '\n%-16s %-7s %s\n' step result minutes:seconds

@@ -3,6 +3,8 @@
 # breaks a promise fails the run and is kept under target/fuzz/findings; mend the code, then put the input into
 # tests/fuzz/corpus/TARGET, where `cargo test` runs it from then on.
 # usage: dev/fuzz.sh [SECONDS per target] [TARGET…]
+#        dev/fuzz.sh ci [TARGET…]   a number of runs that repeats from one commit to the next: the same seed, no clock; peers
+#                                   on real sockets only replay what is committed
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -42,7 +44,15 @@ for name in "${names[@]}"; do
     mkdir -p "$work/corpus/$name"
     log=$work/$name.log result=ok
     # What is found goes to the build folder, not into the committed corpus.
-    SLUICE_FUZZ=$name "$binary" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -max_len=16384 \
+    case $seconds-$name in
+        ci-hostile_*) bound=(-runs=0) ;;
+        ci-yaml) bound=(-seed=1 -runs=3000) ;;
+        ci-*) bound=(-seed=1 -runs=50000) ;;
+        *) bound=(-max_total_time="$seconds") ;;
+    esac
+    [ "$seconds" != ci ] || rm -rf "${work:?}/corpus/$name"
+    mkdir -p "$work/corpus/$name"
+    SLUICE_FUZZ=$name "$binary" "${bound[@]}" -timeout=10 -rss_limit_mb=2048 -max_len=16384 \
         -print_final_stats=1 -artifact_prefix="$work/findings/$name-" \
         "$work/corpus/$name" "tests/fuzz/corpus/$name" >"$log" 2>&1 || result=FAILED
     printf '%-16s %12s %9s  %s\n' "$name" \

@@ -3,9 +3,9 @@
 
 /// Messages that came one after the other on a connection.
 #[derive(Debug)]
-pub(super) struct Message<'a> {
-    pub(super) first_line: &'a str,
-    pub(super) fields: Vec<(&'a str, &'a str)>,
+pub(super) struct Message {
+    pub(super) first_line: String,
+    pub(super) fields: Vec<(String, String)>,
 }
 
 /// Takes a whole connection apart; what a cut message leaves behind may only be its own beginning. `bodyless` says from
@@ -13,15 +13,16 @@ pub(super) struct Message<'a> {
 ///
 /// # Panics
 /// When a head is malformed, or bytes follow a message that are not the next one.
-pub(super) fn messages<'a>(mut bytes: &'a [u8], bodyless: impl Fn(&str) -> bool) -> Vec<Message<'a>> {
+pub(super) fn messages(mut bytes: &[u8], bodyless: impl Fn(&str) -> bool) -> Vec<Message> {
     let mut all = Vec::new();
     while !bytes.is_empty() {
         let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else { return all };
-        let head = std::str::from_utf8(&bytes[..end]).unwrap_or_else(|_| panic!("a head is no text: {}", shown(bytes)));
+        // Bytes from 0x80 on may stand in targets and values; each counts as a character of its own.
+        let head: String = bytes[..end].iter().map(|byte| char::from(*byte)).collect();
         bytes = &bytes[end + 4..];
         let mut lines = head.split("\r\n");
         let first_line = lines.next().unwrap_or_default();
-        let printable = |text: &str| text.bytes().all(|byte| byte >= b' ' && byte != 0x7f || byte == b'\t');
+        let printable = |text: &str| text.chars().all(|it| it >= ' ' && it != '\x7f' || it == '\t');
         assert!(printable(first_line), "{first_line:?}");
         let fields: Vec<(&str, &str)> = lines
             .map(|line| {
@@ -48,7 +49,8 @@ pub(super) fn messages<'a>(mut bytes: &'a [u8], bodyless: impl Fn(&str) -> bool)
             (None, None) if first_line.starts_with("HTTP/") => Some(bytes.len()),
             (None, None) => Some(0),
         };
-        all.push(Message { first_line, fields });
+        let fields = fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        all.push(Message { first_line: first_line.to_owned(), fields });
         // A body that is cut short is the last thing on its connection.
         match body.filter(|length| *length <= bytes.len()) {
             Some(length) => bytes = &bytes[length..],
@@ -96,7 +98,7 @@ mod tests {
         let bytes =
             b"HTTP/1.1 304 Not Modified\r\ncontent-length: 5\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
         let found = messages(bytes, |line| line.contains(" 304 "));
-        let lines: Vec<&str> = found.iter().map(|message| message.first_line).collect();
+        let lines: Vec<&str> = found.iter().map(|message| message.first_line.as_str()).collect();
         assert_eq!(lines, ["HTTP/1.1 304 Not Modified", "HTTP/1.1 200 OK"]);
     }
 
