@@ -16,7 +16,7 @@ pub(crate) struct Places {
     pub(crate) reserve: usize,
 }
 
-/// Places and who has them.
+/// Places and the parties that have them.
 pub(crate) struct Shares<K> {
     places: Places,
     taken: Mutex<Taken<K>>,

@@ -15,7 +15,7 @@ use crate::shares::Places;
 /// Parties whose turns are counted before those without any are forgotten.
 const PARTIES: usize = 1_000;
 
-/// Turns and who waits for them.
+/// Turns and the parties that wait for them.
 pub(crate) struct Turns<K> {
     each: usize,
     /// How many of one party may wait.

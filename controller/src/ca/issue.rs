@@ -43,7 +43,6 @@ impl Serial {
 
 /// For a workload: one identity and no other name, for both ends of a connection. `begun` is when the identity was last
 /// proven by a token, unless that was for this certificate.
-#[allow(clippy::too_many_arguments)]
 pub(super) fn workload(
     issuer: &Issuer<'_, AuthorityKey>,
     key: &impl PublicKeyData,
@@ -54,7 +53,7 @@ pub(super) fn workload(
     begun: Option<SystemTime>,
 ) -> Result<Certificate, rcgen::Error> {
     let mut params = leaf(serial, validity);
-    // Not critical: who does not know it passes it over.
+    // Not critical: verifiers that do not know the extension ignore it.
     params.custom_extensions =
         begun.map(|begun| CustomExtension::from_oid_content(&chain::OID, chain::content(begun))).into_iter().collect();
     // No subject, so that the name extension becomes critical.

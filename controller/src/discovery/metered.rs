@@ -158,7 +158,7 @@ where
             let (turns, patience) = (Arc::clone(&this.meter.turns), this.meter.deadline);
             let turn = Box::pin(async move { turns.take(address, false, patience).await });
             this.waiting = Some((turn, bytes));
-            // Polled at once, so that somebody is told when it is there.
+            // Polled at once, so that this task is woken when the turn is there.
             context.waker().wake_by_ref();
             return Poll::Pending;
         }

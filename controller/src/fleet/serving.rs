@@ -33,9 +33,9 @@ pub(crate) struct Serving {
     pub(crate) counting: usize,
     /// Another replica serves such proxies, and this one tells what is wrong with objects for them.
     pub(crate) shadow: bool,
-    /// Since when there is nobody, as far as it was looked at.
+    /// Since when no proxy is connected, as far as it was looked at.
     alone_since: Option<Instant>,
-    /// When the last proxy came; of those that serve nobody, the one that was used longest ago goes first.
+    /// When the last proxy came; of scopes without proxies, the one used longest ago goes first.
     used_at: Option<Instant>,
     /// The service account that it was begun for; nothing for what other replicas serve.
     pub(crate) account: Option<String>,
@@ -95,7 +95,7 @@ impl Serving {
         now.saturating_duration_since(since) >= ALONE
     }
 
-    /// Since when there is nobody; `None` while there is somebody.
+    /// Since when no proxy is connected; `None` while one is.
     pub(crate) fn alone_since(&self) -> Option<Instant> {
         if self.concerns_anybody() { None } else { self.alone_since.or(self.used_at) }
     }

@@ -287,7 +287,7 @@ impl State {
     }
 
     /// Each scope is a translation of everything. One that serves nobody goes for one that is needed, the one that was
-    /// used longest ago first; those that serve somebody stay.
+    /// used longest ago first; those that serve a proxy stay.
     fn make_room(&mut self, name: &ScopeName, account: Option<&str>) -> Result<(), JoinError> {
         let ControllerLimits { scopes, scopes_per_namespace, scopes_per_account, .. } = self.home.bounds;
         let namespace = &name.namespace;
@@ -503,7 +503,7 @@ impl State {
     }
 }
 
-/// Whether there are fewer than `limit` of such scopes, after one that serves nobody has gone if need be.
+/// Whether there are fewer than `limit` of such scopes, after one without proxies has gone if need be.
 fn free(scopes: &mut BTreeMap<ScopeName, Serving>, limit: usize, of: impl Fn(&ScopeName, &Serving) -> bool) -> bool {
     let count = scopes.iter().filter(|(name, serving)| of(name, serving)).count();
     if count < limit {

@@ -1,5 +1,5 @@
 //! Which workloads there are: the pods that run as each service account, and the service accounts themselves. A proof of
-//! identity outlives neither by more than a moment. Is told, and asks nobody.
+//! identity outlives neither by more than a moment. It is told of both and asks nothing.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};

@@ -37,7 +37,7 @@ impl Handle {
         &self.info
     }
 
-    /// A call on this connection has proven who sends it: the connection may stay.
+    /// A call on this connection has proven an identity: the connection may stay.
     pub fn proven(&self) {
         self.place.prove(Instant::now());
     }

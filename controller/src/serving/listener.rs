@@ -184,7 +184,7 @@ impl Handshakes {
             () = end.cancelled() => Err(Failure::Room),
         };
         match done {
-            // Fails when nobody serves any more.
+            // Fails when the server has ended.
             Ok(connection) => drop(ready.send(connection).await),
             Err(failure) => debug!(%remote, %failure, "TLS handshake failed"),
         }

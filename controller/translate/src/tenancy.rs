@@ -77,7 +77,7 @@ impl Claims {
     }
 
     /// Takes the claims of one more Gateway, which is younger than those before. A claim on what an older Gateway of
-    /// another namespace has given to somebody else does not count.
+    /// another namespace has given to a third one does not count.
     pub(crate) fn add(
         &mut self,
         gateway: Typed<'_, Gateway>,
@@ -161,7 +161,7 @@ impl Claims {
         })
     }
 
-    /// Whether a host is claimed for somebody.
+    /// Whether a host is claimed for a namespace.
     pub(crate) fn is_claimed(&self, host: &str) -> bool {
         self.decisive(host).is_some_and(|claim| claim.namespaces.is_some())
     }

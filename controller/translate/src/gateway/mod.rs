@@ -39,7 +39,7 @@ pub(crate) struct Gateways {
     pub(crate) secrets: BTreeMap<SecretName, Vec<SecretUse>>,
     /// Clusters of TCP servers.
     pub(crate) needed: Needed,
-    /// Which hosts are whose.
+    /// The owners of hosts.
     pub(crate) claims: Claims,
     /// Virtual hosts that keep claimed hosts from others' wildcards, where their owners have no route.
     pub(crate) closed: Option<RouteGroup>,

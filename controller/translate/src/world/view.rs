@@ -125,7 +125,7 @@ impl<'s, 'a> View<'s, 'a> {
         self.edge.servers.get(gateway).map_or(&[], |servers| servers.as_slice())
     }
 
-    /// Which hosts are whose.
+    /// The owners of hosts.
     pub(crate) fn claims(&self) -> &'s Claims {
         self.ask(Lookup::Claims);
         &self.edge.claims

@@ -87,7 +87,7 @@ async fn a_connection_on_which_nobody_proves_anything_is_closed() {
     options.limits.handshakes_per_second = 20;
     let running = mesh.controller_with(options).await;
     let address = running.addresses().discovery;
-    // A crowd that says nothing at all delays nobody.
+    // A crowd that says nothing at all delays no other connection.
     let mut silent = Vec::new();
     for _ in 0..400 {
         silent.push(TcpStream::connect(address).await.unwrap());

@@ -158,7 +158,7 @@ async fn a_hostile_neighbour_harms_nobody() {
             plane.kubectl(&["delete", kind, "--all", "-n", "evil", "--wait=false"]).await;
         }
     }
-    // The gateway was told to end by nobody, and takes changes as before.
+    // The gateway was not told to end, and takes changes as before.
     assert_eq!(pod.gateway.addresses().admin.map(|address| address.port()), Some(admin));
     until_within("new connections are taken", PATIENCE, async || {
         (status_of(address, "shop.test", "/").await? == 200).then_some(())
